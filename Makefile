@@ -1,0 +1,51 @@
+# Everything a newcomer needs: `make up`, `make test`. Nothing but Python >= 3.11, make and git is assumed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help venv up down test lint types unit integration bench docs clean
+
+help:
+	@echo 'make up      a running cluster'
+	@echo 'make down    stop it'
+	@echo 'make test    lint, types, all tests (real binaries are built once and cached)'
+	@echo 'make venv    .venv with kubedoctor (editable) and the development tools'
+
+$(VENV)/.made: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group dev
+	touch $@
+
+venv: $(VENV)/.made
+
+up: venv
+	$(BIN)/kubedoctor up
+
+down: venv
+	$(BIN)/kubedoctor down
+
+lint: venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: venv
+	$(BIN)/mypy
+
+unit: venv
+	$(BIN)/pytest -m 'not integration'
+
+integration: venv
+	$(BIN)/pytest -m integration
+
+test: lint types
+	$(BIN)/pytest
+
+bench: venv
+	$(BIN)/python benchmarks/up.py
+
+docs: venv
+	$(BIN)/python -m kubedoctor.docs
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache

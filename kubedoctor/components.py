@@ -1,0 +1,224 @@
+"""What a plugin says of a program to run: pure data, no step taken.
+
+Paths in flags, environment and files are the final ones: take them from the `ClusterConfig` that the hook is given
+(`config.pki("server-ca.crt")`, `config.data("etcd")`, `config.file("audit-policy.yaml")`). Addresses and ports are those
+inside the place; where they are reached from outside is the core's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+SCHEMA_VERSION = 1
+
+FlagValue = str | int | bool | None
+"""None omits the flag, True is `--flag`, everything else `--flag=value` (False is `--flag=false`)."""
+
+
+class Kind(StrEnum):
+    """What a component is to the cluster; `--no-node` leaves out everything but the control plane and extras."""
+
+    CONTROL_PLANE = "control-plane"
+    NODE = "node"
+    EXTRA = "extra"  # a program of a third party that runs beside the others
+
+
+class ProbeKind(StrEnum):
+    """How readiness is asked for."""
+
+    HTTP = "http"
+    HTTPS = "https"
+    TCP = "tcp"
+    API = "api"  # GET of a path on the cluster's API as its administrator
+    PROCESS = "process"  # running is enough: for programs that listen on nothing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """One question that is answered with yes when a component works.
+
+    `port` names a port of the component; `contains` must stand in the body. The client certificate is that of `certificate`
+    (a name in pki/, without ending) where the server wants one, the server's is checked against `ca`; without `ca` any
+    certificate is taken, which is right for components that sign their own at every start.
+    """
+
+    kind: ProbeKind
+    port: str = ""
+    path: str = "/healthz"
+    contains: str = ""
+    ca: str = ""
+    certificate: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Port:
+    """A port a component listens on.
+
+    `publish` None: reachable inside the place only. 0: outside on a free port that is kept. Else: the outside port wished
+    for; `exact` when the user named it, so that another one will not do.
+    """
+
+    name: str
+    inside: int
+    publish: int | None = None
+    publish_address: str = "127.0.0.1"
+    exact: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """How a component is stopped: the signal, and the seconds until SIGKILL follows."""
+
+    signal: str = "SIGTERM"
+    timeout: float = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """A file the component reads, written by the core under the place's config/ (see `ClusterConfig.file`)."""
+
+    name: str
+    content: str
+    mode: int = 0o600
+
+
+class Authority(StrEnum):
+    """The certificate authorities of a cluster; the value is the file's name in pki/."""
+
+    SERVER = "server-ca"
+    CLIENT = "client-ca"
+    REQUEST_HEADER = "request-header-ca"
+    ETCD = "etcd-ca"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """A leaf the core issues as pki/<name>.crt and pki/<name>.key; `sans` holds addresses and DNS names."""
+
+    name: str
+    authority: Authority
+    common_name: str
+    organizations: tuple[str, ...] = ()
+    sans: tuple[str, ...] = ()
+    server: bool = False
+    client: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kubeconfig:
+    """A kubeconfig the core writes at `config.kubeconfig(name)`, for the user whose certificate is `certificate`.
+
+    `inside` ones carry the address inside the place, for components; the others the published one, for people.
+    """
+
+    name: str
+    certificate: str
+    inside: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Component:
+    """A program of the cluster: what it is run with, what it needs first, how it is known to be ready.
+
+    `binary` is the name that candidates are asked for. `after` names components that have to be ready before this one starts
+    (those not in the plan do not count). `ready` holds when every probe does. `cleanup` records what the program leaves on a
+    host place, for `down`. `arguments` come before the flags, for programs with a subcommand.
+    """
+
+    name: str
+    kind: Kind
+    binary: str
+    arguments: tuple[str, ...] = ()
+    flags: Mapping[str, FlagValue] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    files: tuple[File, ...] = ()
+    certificates: tuple[Certificate, ...] = ()
+    kubeconfigs: tuple[Kubeconfig, ...] = ()
+    ports: tuple[Port, ...] = ()
+    after: tuple[str, ...] = ()
+    ready: tuple[Probe, ...] = (Probe(kind=ProbeKind.PROCESS),)
+    stop: Stop = Stop()
+    directories: tuple[str, ...] = ()
+    cleanup: tuple[str, ...] = ()
+    schema_version: int = SCHEMA_VERSION
+
+    def with_flags(self, flags: Mapping[str, FlagValue]) -> Component:
+        """Return this component with *flags* laid over its own; a value of None removes one."""
+        return replace(self, flags={**self.flags, **flags})
+
+    def with_env(self, env: Mapping[str, str]) -> Component:
+        """Return this component with *env* laid over its own."""
+        return replace(self, env={**self.env, **env})
+
+
+Components = dict[str, Component]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """Kubernetes objects to be applied at every start, and what has to be true for them to count as ready.
+
+    `objects` are applied server-side in order. `wait` are API paths; each must answer 200 before the cluster is ready.
+    """
+
+    name: str
+    objects: tuple[Mapping[str, object], ...]
+    wait: tuple[str, ...] = ()
+
+
+# --- where a binary may come from -------------------------------------------------------------------------------------
+
+
+class Source(StrEnum):
+    """The order in which candidates are tried: first come, first served among those that meet the wished-for version."""
+
+    USER = "user"  # --binary C=PATH
+    BIN_DIR = "bin-dir"  # --bin-dir, GO_OUT
+    CHECKOUT = "checkout"
+    CACHE = "cache"
+    KUBEBUILDER = "kubebuilder-assets"
+    PATH = "path"
+    DOWNLOAD = "download"
+    BUILD = "build"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A file that is there already."""
+
+    path: str
+    source: Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Download:
+    """A file to be fetched; `member` names it inside a .tar.gz. The checksum is a file at `checksum_url`, or given."""
+
+    url: str
+    version: str
+    checksum_url: str = ""
+    checksum: str = ""
+    algorithm: str = "sha256"
+    member: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoBuild:
+    """A program to be built from a Go module that has no replace lines of its own, or whose staging modules follow it.
+
+    `packages` maps the binary's name to its main package: all are built in one go, since most of the cost is shared.
+    `staging` tells that the module replaces others by ./staging/…, as Kubernetes does; `stamp` are `-X` link flags.
+    """
+
+    module: str
+    version: str
+    packages: Mapping[str, str]
+    stamp: tuple[str, ...] = ()
+    staging: bool = False
+    cgo: bool = False
+    tags: tuple[str, ...] = ()
+
+
+Candidate = Found | Download | GoBuild

@@ -1,0 +1,155 @@
+"""The JSON form of our dataclasses: to it, from it, and its schema.
+
+Field names stay as they are; a `Path` is a string, an enum its value, a tuple a list. A key that a reader does not know is
+ignored, so an older kubedoctor reads a newer document of the same `schema_version`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def to_json(value: object) -> Any:
+    """Return *value* as what `json.dumps` takes."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: to_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(key): to_json(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [to_json(item) for item in value]
+    if value is None or isinstance(value, (str, int, float, bool)):
+        return value
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def from_json(kind: type[T], data: object) -> T:
+    """Return the *kind* that *data* describes; raise ValueError naming the first place that does not fit."""
+    return typing.cast("T", _read(kind, data, kind.__name__))
+
+
+def _read(kind: Any, data: Any, where: str) -> Any:
+    origin = typing.get_origin(kind)
+    if kind is Any or kind is object:
+        return data
+    if origin in (typing.Union, types.UnionType):
+        return _read_union(typing.get_args(kind), data, where)
+    if origin in (tuple, list, Sequence):
+        if not isinstance(data, list):
+            raise ValueError(f"{where}: expected a list, found {type(data).__name__}")
+        item = typing.get_args(kind)[0]
+        return tuple(_read(item, value, f"{where}[{index}]") for index, value in enumerate(data))
+    if origin in (dict, Mapping):
+        if not isinstance(data, dict):
+            raise ValueError(f"{where}: expected an object, found {type(data).__name__}")
+        item = typing.get_args(kind)[1]
+        return {key: _read(item, value, f"{where}.{key}") for key, value in data.items()}
+    if dataclasses.is_dataclass(kind):
+        return _read_dataclass(typing.cast("type[Any]", kind), data, where)
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        try:
+            return kind(data)
+        except ValueError:
+            raise ValueError(f"{where}: {data!r} is none of {', '.join(str(member.value) for member in kind)}") from None
+    if kind is Path and isinstance(data, str):
+        return Path(data)
+    if kind is float and isinstance(data, int) and not isinstance(data, bool):
+        return float(data)
+    if isinstance(kind, type) and isinstance(data, kind) and not (kind is int and isinstance(data, bool)):
+        return data
+    raise ValueError(f"{where}: expected {getattr(kind, '__name__', kind)}, found {data!r}")
+
+
+def _read_union(kinds: tuple[Any, ...], data: Any, where: str) -> Any:
+    if data is None and type(None) in kinds:
+        return None
+    problems = []
+    for kind in kinds:
+        if kind is type(None):
+            continue
+        try:
+            return _read(kind, data, where)
+        except ValueError as problem:
+            problems.append(str(problem))
+    raise ValueError(problems[0] if problems else f"{where}: unexpected {data!r}")
+
+
+def _read_dataclass(kind: type[Any], data: Any, where: str) -> Any:
+    if not isinstance(data, dict):
+        raise ValueError(f"{where}: expected an object, found {type(data).__name__}")
+    hints = _hints(kind)
+    values = {}
+    for field in dataclasses.fields(kind):
+        if field.name in data:
+            values[field.name] = _read(hints[field.name], data[field.name], f"{where}.{field.name}")
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            raise ValueError(f"{where}: {field.name} is missing")
+    return kind(**values)
+
+
+_HINTS: dict[type[Any], dict[str, Any]] = {}
+
+
+def _hints(kind: type[Any]) -> dict[str, Any]:
+    if kind not in _HINTS:
+        _HINTS[kind] = typing.get_type_hints(kind)
+    return _HINTS[kind]
+
+
+def schema(kind: type[Any]) -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of a dataclass."""
+    definitions: dict[str, Any] = {}
+    top = _schema(kind, definitions)
+    name = top["$ref"].rpartition("/")[2]
+    body = definitions.pop(name)
+    document = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": name, **body}
+    return {**document, "$defs": dict(sorted(definitions.items()))} if definitions else document
+
+
+def _schema(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if kind is Any or kind is object:
+        return {}
+    if origin in (typing.Union, types.UnionType):
+        return {"anyOf": [_schema(argument, definitions) for argument in arguments]}
+    if origin in (tuple, list, Sequence):
+        return {"type": "array", "items": _schema(arguments[0], definitions)}
+    if origin in (dict, Mapping):
+        return {"type": "object", "additionalProperties": _schema(arguments[1], definitions)}
+    if dataclasses.is_dataclass(kind):
+        cls = typing.cast("type[Any]", kind)
+        if cls.__name__ not in definitions:
+            definitions[cls.__name__] = {}  # a placeholder: the type may hold itself
+            definitions[cls.__name__] = _dataclass_schema(cls, definitions)
+        return {"$ref": f"#/$defs/{cls.__name__}"}
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return {"enum": [member.value for member in kind]}
+    names = {str: "string", Path: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
+    return {"type": names[kind]}
+
+
+def _dataclass_schema(kind: type[Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    hints = _hints(kind)
+    fields = dataclasses.fields(kind)
+    required = [f.name for f in fields if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING]
+    body: dict[str, Any] = {
+        "type": "object",
+        "properties": {field.name: _schema(hints[field.name], definitions) for field in fields},
+    }
+    summary = (kind.__doc__ or "").strip().splitlines()
+    if summary:
+        body["description"] = summary[0]
+    if required:
+        body["required"] = required
+    return body
