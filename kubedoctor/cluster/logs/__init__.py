@@ -1,0 +1,1 @@
+"""What components write: its formats, put in time order, followed, and the line that tells why one ended."""
