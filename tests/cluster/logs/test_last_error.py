@@ -19,7 +19,7 @@ ETCD_INFO = (
 )
 GRPC = (
     "W1123 03:41:17.078621      19 logging.go:55] [core] [Channel #3 SubChannel #4] grpc: addrConn.createTransport "
-    'failed to connect to {Addr: "127.0.0.1:2378", ServerName: "127.0.0.1:2378", }. Err: connection error: desc = "transport: '
+    'failed to connect to {Addr: "127.0.0.1:2378", ServerName: "x", }. Err: connection error: desc = "transport: '
     'Error while dialing: dial tcp 127.0.0.1:2378: connect: connection refused"\n'
 )
 
@@ -66,8 +66,8 @@ GRPC = (
         ("\x1b[31mError:\x1b[0m it \x1b]0;title\x07broke\n", "Error: it broke"),
         ("\0" * 5000 + "Error: after a hole\n", "Error: after a hole"),
         (
-            GRPC + FAILED + '"etcd grpc connection not ready: context deadline exceeded"\n',
-            "etcd grpc connection not ready: context deadline exceeded (dial tcp 127.0.0.1:2378: connect: connection refused)",
+            GRPC + FAILED + '"not ready: context deadline exceeded"\n',
+            "not ready: context deadline exceeded (dial tcp 127.0.0.1:2378: connect: connection refused)",
         ),
     ],
 )
