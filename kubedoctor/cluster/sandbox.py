@@ -1,0 +1,101 @@
+"""The sandbox: what its pid 1 does to become a machine of its own. Standard library only."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from kubedoctor.cluster import kernel, network
+from kubedoctor.cluster.documents import Plan
+
+_CGROUPS = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxStep(Exception):  # noqa: N818 - names the step that failed
+    """A step that the kernel refused, with what it is needed for."""
+
+    step: str
+    problem: OSError
+
+    def __str__(self) -> str:
+        return f"cannot {self.step}: {self.problem.strerror or self.problem}"
+
+
+def namespaces(*, privileged: bool) -> int:
+    """Return the clone flags of a sandbox; an ordinary user gets a user namespace too, which owns the others."""
+    own = kernel.CLONE_NEWNS | kernel.CLONE_NEWNET | kernel.CLONE_NEWPID | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS
+    return own if privileged else own | kernel.CLONE_NEWUSER
+
+
+def set_up(plan: Plan) -> None:
+    """Turn fresh namespaces into the machine of *plan*; raise SandboxStep when the kernel refuses something.
+
+    The file system is the host's, at the same paths, so that whatever path the user gave is there too; only what tells
+    of the machine itself is fresh: /proc, /sys, /dev/shm, the network, the host name.
+    """
+    for step, act in (
+        ("make mounts private", _make_mounts_private),
+        ("mount /proc", _mount_proc),
+        ("set up the network", lambda: network.set_up(plan.address)),
+        ("mount /sys", _mount_sys),
+        ("mount /dev/shm", _mount_shm),
+        ("write /etc/hosts", lambda: _name_hosts(plan)),
+        ("set the host name", lambda: socket.sethostname(plan.cluster)),
+        ("share mounts inside", _share_mounts),
+    ):
+        try:
+            act()
+        except OSError as problem:
+            raise SandboxStep(step, problem) from problem
+
+
+def _make_mounts_private() -> None:
+    kernel.mount("none", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
+
+
+def _mount_proc() -> None:
+    kernel.mount("proc", "/proc", "proc", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC)
+
+
+def _mount_sys() -> None:
+    """Mount a /sys that shows this network's interfaces, with the host's cgroup mounts put back into it."""
+    cgroups = kernel.DetachedTree(str(_CGROUPS)) if _CGROUPS.is_dir() else None
+    kernel.mount("sysfs", "/sys", "sysfs", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC)
+    if cgroups is not None:
+        cgroups.attach()
+
+
+def _mount_shm() -> None:
+    if Path("/dev/shm").is_dir():  # noqa: S108 - a mount point
+        kernel.mount("shm", "/dev/shm", "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=1777")  # noqa: S108
+
+
+def _share_mounts() -> None:
+    """Let mounts made inside propagate inside, as kubelet and runc need it; the host's table is out of reach by now."""
+    kernel.mount("none", "/", flags=kernel.MS_REC | kernel.MS_SHARED)
+
+
+def _name_hosts(plan: Plan) -> None:
+    """Give the names of `--reach` their addresses, in a hosts file that only the inside sees."""
+    hosts = Path("/etc/hosts")
+    names = [reach for reach in plan.reach if reach.name]
+    if not names or not hosts.exists():
+        return
+    own = Path(plan.directory) / "config" / "hosts"
+    lines = [hosts.read_text(errors="replace").rstrip("\n")]
+    lines += [f"{reach.address} {reach.name}" for reach in names]
+    own.write_text("\n".join(lines) + "\n")
+    own.chmod(0o644)
+    kernel.mount(str(own), str(hosts), flags=kernel.MS_BIND)
+
+
+def close_other_descriptors(keep: set[int]) -> None:
+    """Close all descriptors but *keep* and the standard ones: no lock or socket of the parent may live on here."""
+    for descriptor in [int(name) for name in os.listdir("/proc/self/fd")]:  # noqa: PTH208 - numbers, not paths
+        if descriptor > 2 and descriptor not in keep:
+            with contextlib.suppress(OSError):  # the listing's own descriptor is closed already
+                os.close(descriptor)

@@ -1,0 +1,423 @@
+"""The supervisor: runs one plan in one place, as pid 1 of its sandbox. Standard library only.
+
+One event loop decides; probes and manifests work in threads and only post to it. It writes no state: the keeper is told
+of every change, and of every process by its pidfd.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kubedoctor.cluster.applier import Applier
+from kubedoctor.cluster.channel import Channel, ChannelClosed
+from kubedoctor.cluster.documents import Plan, PlannedComponent, State
+from kubedoctor.cluster.probe import Prober, Verdict, Wakeup
+from kubedoctor.cluster.relays import Listener, RelayProcess
+from kubedoctor.cluster.spawn import describe_exit, spawn
+from kubedoctor.jsonform import from_json
+
+EXITS_TO_FAIL, EXITS_WINDOW = 5, 60.0
+"""A component that exits so often within so many seconds is given up: it will not mend itself."""
+BACKOFF_LONGEST = 30.0
+_RUNS = (State.STARTING, State.READY, State.STOPPING)
+
+
+@dataclass(slots=True)
+class Running:
+    """A component while the supervisor lives: its process, if any, and what is wanted of it."""
+
+    plan: PlannedComponent
+    state: State = State.WAITING
+    wanted: bool = True
+    pid: int = 0
+    generation: int = 0  # of the process, so that a late verdict on an earlier one is dropped
+    prober: Prober | None = None
+    was_ready: bool = False  # since the supervisor started or the component was last asked to start
+    exits: deque[float] = field(default_factory=deque)  # monotonic times of unwanted ends
+    retry_at: float | None = None
+    kill_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiter:
+    """A request that is answered when its component has got there."""
+
+    request: int
+    component: str
+    goal: State
+
+
+class Supervisor:
+    """Runs *plan*, telling the keeper over *channel*; `run` returns when everything has ended."""
+
+    def __init__(self, plan: Plan, channel: Channel, *, instance: str, sandboxed: bool) -> None:
+        self._plan = plan
+        self._channel = channel
+        self._extra_env = {"KUBEDOCTOR_INSTANCE": instance}
+        self._sandboxed = sandboxed
+        self._running = {component.name: Running(component) for component in plan.components}
+        self._wakeup = Wakeup()
+        self._posts: deque[Callable[[], None]] = deque()  # appended to by threads; appending is atomic
+        self._waiters: list[Waiter] = []
+        self._applier: Applier | None = None
+        self._manifests = (
+            "" if not plan.manifests else "waiting for the API"
+        )  # what they wait for; "": they are applied
+        self._told_ready = False
+        self._stopping = False
+        self.relay: RelayProcess | None = None  # of the sandbox; on the host there is nothing to carry
+
+    # --- the loop -----------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Run until asked to stop and everything has ended, or until the keeper is gone."""
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self.stop_all())
+        signal.set_wakeup_fd(self._wakeup.writable, warn_on_full_buffer=False)
+        poll = select.poll()
+        poll.register(self._wakeup.readable, select.POLLIN)
+        for running in self._running.values():
+            self._tell(running, self._waits_for(running))
+        while True:
+            self._act()
+            if self._stopping and not any(running.pid for running in self._running.values()):
+                return
+            poll.register(self._channel, select.POLLIN | (select.POLLOUT if self._channel.wants_write else 0))
+            ready = dict(poll.poll(self._milliseconds()))
+            if self._wakeup.readable in ready:
+                self._wakeup.drain()
+            self._reap()
+            while self._posts:
+                self._posts.popleft()()
+            if self._channel.fileno() in ready:
+                self._converse(ready[self._channel.fileno()])
+
+    def _post(self, act: Callable[[], None]) -> None:
+        self._posts.append(act)
+        self._wakeup()
+
+    def _milliseconds(self) -> float | None:
+        """Return how long the loop may sleep: until the next retry or kill is due."""
+        times = [t for running in self._running.values() for t in (running.retry_at, running.kill_at) if t is not None]
+        return max(0.0, min(times) - time.monotonic()) * 1000 + 1 if times else None
+
+    def _act(self) -> None:
+        """Do whatever is due now."""
+        now = time.monotonic()
+        for running in self._running.values():
+            if running.kill_at is not None and running.kill_at <= now:
+                running.kill_at = None
+                self._kill_group(running.pid)
+            if running.retry_at is not None and running.retry_at <= now:
+                running.retry_at = None
+                self._start(running)
+        if self._stopping:
+            self._stop_free_ones()
+            return
+        for running in self._running.values():
+            if running.state is State.WAITING and running.wanted and not self._waits_for(running):
+                self._start(running)
+        self._tell_readiness()
+
+    # --- starting and ending processes --------------------------------------------------------------------------------
+
+    def _waits_for(self, running: Running) -> str:
+        missing = [
+            name
+            for name in running.plan.after
+            if name in self._running and self._running[name].state is not State.READY
+        ]
+        return f"waits for {', '.join(missing)}" if missing else ""
+
+    def _start(self, running: Running) -> None:
+        running.generation += 1
+        try:
+            running.pid = spawn(running.plan, self._extra_env, die_with_parent=not self._sandboxed)
+        except OSError as problem:
+            what = "its log" if problem.filename == running.plan.log else running.plan.argv[0]
+            self._failed(running, f"cannot start: {what}: {problem.strerror or problem}", "")
+            return
+        running.state = State.STARTING
+        handle = os.pidfd_open(running.pid)
+        try:
+            self._tell(running, "", descriptors=(handle,))
+        finally:
+            os.close(handle)
+        generation = running.generation
+        running.prober = Prober(
+            running.plan.ready,
+            lambda verdict: self._post(lambda: self._heard(running, generation, verdict)),
+        )
+        running.prober.start()
+
+    def _heard(self, running: Running, generation: int, verdict: Verdict) -> None:
+        """Take in what a prober found, unless its process is of the past."""
+        if generation != running.generation or running.state not in (State.STARTING, State.READY):
+            return
+        if verdict.ready:
+            running.state, running.was_ready = State.READY, True
+            self._tell(running, "")
+        else:
+            running.state = State.STARTING
+            self._tell(running, verdict.message, answered=verdict.answered)
+
+    def _stop(self, running: Running) -> None:
+        """Ask the component's process to end; its group is killed when it does not in time."""
+        running.wanted = False
+        running.retry_at = None
+        if running.pid and running.state is not State.STOPPING:
+            running.state = State.STOPPING
+            running.kill_at = time.monotonic() + running.plan.stop_timeout
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(running.pid, getattr(signal.Signals, running.plan.stop_signal))
+            self._tell(running, "")
+        elif not running.pid and running.state is not State.EXITED:
+            running.state = State.EXITED
+            self._tell(running, "")
+
+    def stop_all(self) -> None:
+        """End everything, dependents first; `run` returns when it is done."""
+        if not self._stopping:
+            self._stopping = True
+            if self._applier is not None:
+                self._applier.end()
+            self._send({"event": "stopping"})
+            self._wakeup()
+
+    def _stop_free_ones(self) -> None:
+        """Stop every component that no running one needs any more."""
+        needed = {name for running in self._running.values() if running.pid for name in running.plan.after}
+        for name, running in self._running.items():
+            if name not in needed:
+                self._stop(running)
+
+    def _kill_group(self, pid: int) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)
+
+    def _reap(self) -> None:
+        """Take every child that has ended: components to their owner, strangers (we are pid 1) to nobody."""
+        while True:
+            try:
+                # Look first, take after: as long as the child is not reaped, its pid and group are nobody else's.
+                status = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                return
+            if status is None:
+                return
+            owner = next((running for running in self._running.values() if running.pid == status.si_pid), None)
+            if owner is not None:
+                self._kill_group(status.si_pid)  # what it left behind in its session
+            os.waitpid(status.si_pid, 0)
+            if owner is not None:
+                self._ended(owner, describe_exit(status))
+            elif self.relay is not None:
+                self.relay.ended(status.si_pid)
+
+    def _ended(self, running: Running, reason: str) -> None:
+        running.pid, running.kill_at = 0, None
+        if running.prober is not None:
+            running.prober.end()
+            running.prober = None
+        if running.state is State.STOPPING:
+            running.state = State.WAITING if running.wanted and not self._stopping else State.EXITED
+            self._tell(running, "", exit=reason)
+            return
+        self._failed(running, reason, _last_error(running.plan.log))
+
+    def _failed(self, running: Running, reason: str, log_line: str) -> None:
+        """Decide what follows an end that nobody asked for: another try after a while, or none."""
+        now = time.monotonic()
+        running.exits.append(now)
+        while running.exits[0] < now - EXITS_WINDOW:
+            running.exits.popleft()
+        if len(running.exits) >= EXITS_TO_FAIL:
+            running.state = State.FAILED
+            message = f"{reason}; given up after {EXITS_TO_FAIL} ends within {EXITS_WINDOW:.0f} s"
+        else:
+            running.state = State.BACKOFF
+            running.retry_at = now + min(BACKOFF_LONGEST, 2.0 ** (len(running.exits) - 1))
+            message = reason
+        self._tell(running, message, exit=reason, log_line=log_line)
+        if not running.was_ready:
+            self._send({"event": "failed", "component": running.plan.name, "message": message, "log_line": log_line})
+
+    # --- what the cluster as a whole is -------------------------------------------------------------------------------
+
+    def _tell_readiness(self) -> None:
+        everyone = [running for running in self._running.values() if running.wanted]
+        if self._manifests and self._applier is None and self._api_is_ready():
+            self._apply_manifests()
+        ready = bool(everyone) and all(running.state is State.READY for running in everyone) and not self._manifests
+        if ready != self._told_ready:
+            self._told_ready = ready
+            self._send({"event": "ready" if ready else "not-ready"})
+
+    def _api_is_ready(self) -> bool:
+        api = self._plan.api
+        servers = (r for r in self._running.values() if api and any(port.inside == api.port for port in r.plan.ports))
+        return any(running.state is State.READY for running in servers)
+
+    def _apply_manifests(self) -> None:
+        if self._plan.api is None:
+            return
+
+        def report(busy_with: str) -> None:
+            self._post(lambda: self._manifests_are(busy_with))
+
+        self._applier = Applier(self._plan.api, self._plan.manifests, report)
+        self._applier.start()
+
+    def _manifests_are(self, busy_with: str) -> None:
+        self._manifests = busy_with
+        self._send({"event": "note", "message": busy_with or "manifests are applied"})
+
+    # --- talking with the keeper --------------------------------------------------------------------------------------
+
+    def _tell(
+        self,
+        running: Running,
+        message: str,
+        *,
+        exit: str = "",  # noqa: A002 - the word of the document
+        log_line: str = "",
+        answered: bool = False,
+        descriptors: tuple[int, ...] = (),
+    ) -> None:
+        event = {
+            "event": "state",
+            "component": running.plan.name,
+            "state": running.state.value,
+            "message": message,
+            "exit": exit,
+            "log_line": log_line,
+            "answered": answered,
+            "pid_inside": running.pid,
+        }
+        self._send(event, descriptors)
+        for waiter in [waiter for waiter in self._waiters if waiter.component == running.plan.name]:
+            self._settle(waiter, running, message, log_line)
+
+    def _settle(self, waiter: Waiter, running: Running, message: str, log_line: str) -> None:
+        if running.state is waiter.goal:
+            self._answer(waiter.request)
+        elif running.state in (State.FAILED, State.BACKOFF, State.EXITED) and waiter.goal is State.READY:
+            self._refuse(waiter.request, f"{running.plan.name}: {message or running.state}", log_line)
+        else:
+            return
+        self._waiters.remove(waiter)
+
+    def _send(self, message: Mapping[str, Any], descriptors: tuple[int, ...] = ()) -> None:
+        with contextlib.suppress(ChannelClosed):  # the loop notices at its next look
+            self._channel.send(message, descriptors)
+
+    def _answer(self, request: int, **fields: object) -> None:
+        self._send({"id": request, "ok": True, **fields})
+
+    def _refuse(self, request: int, error: str, hint: str = "") -> None:
+        self._send({"id": request, "ok": False, "error": error, "hint": hint})
+
+    def _converse(self, happened: int) -> None:
+        try:
+            if happened & select.POLLOUT:
+                self._channel.flush()
+            if happened & ~select.POLLOUT:
+                for message, descriptors in self._channel.receive():
+                    self._obey(message, descriptors)
+        except ChannelClosed:
+            os._exit(1)  # the keeper is gone; the kernel ends the rest with us
+
+    def _obey(self, message: Mapping[str, Any], descriptors: list[int]) -> None:
+        request, name = int(message.get("id", 0)), str(message.get("component", ""))
+        match message.get("request"):
+            case "shutdown":
+                self.stop_all()
+                self._answer(request)
+            case "apply":
+                self._answer(request, restarted=list(self._apply(message.get("components", ()))))
+            case "publish" if self.relay is not None and descriptors:
+                inside, outside = int(message["inside"]), int(message["outside"])
+                self.relay.add(Listener(descriptors[0], "127.0.0.1", inside, outside))
+                self._answer(request)
+            case "unpublish" if self.relay is not None:
+                if self.relay.remove(int(message["outside"])):
+                    self._answer(request)
+                else:
+                    self._refuse(request, f"port {message['outside']} is not published")
+            case "start" | "stop" | "restart" as verb if name in self._running:
+                self._turn(request, verb, self._running[name])
+            case "start" | "stop" | "restart":
+                self._refuse(request, f"there is no component `{name}`", f"there are {', '.join(self._running)}")
+            case other:
+                self._refuse(request, f"unknown request {other!r}")
+
+    def _turn(self, request: int, verb: str, running: Running) -> None:
+        if verb != "start":
+            self._stop(running)
+        if verb != "stop":
+            self._want(running)
+        goal = State.EXITED if verb == "stop" else State.READY
+        if running.state is goal:
+            self._answer(request)
+        else:
+            self._waiters.append(Waiter(request, running.plan.name, goal))
+
+    def _want(self, running: Running) -> None:
+        """Have the component run: at once, or when the process that is ending has ended."""
+        running.wanted = True
+        running.exits.clear()
+        if running.state not in _RUNS:
+            running.retry_at, running.was_ready = None, False
+            running.state = State.WAITING
+            self._tell(running, self._waits_for(running))
+
+    def _apply(self, forced: object) -> Iterator[str]:
+        """Take the plan as the file has it now; yield the components that are started, stopped or restarted for it."""
+        plan = from_json(Plan, json.loads((Path(self._plan.directory) / "plan.json").read_text()))
+        names = set(forced) if isinstance(forced, list) else set()
+        planned = {component.name: component for component in plan.components}
+        for name in [name for name in self._running if name not in planned]:
+            self._stop(self._running[name])
+            yield name
+        for name, component in planned.items():
+            running = self._running.get(name)
+            if running is None:
+                self._running[name] = Running(component)
+                self._tell(self._running[name], "")
+                yield name
+            elif runs_differently(running.plan, component) or name in names:
+                running.plan = component
+                self._stop(running)
+                self._want(running)
+                yield name
+            else:
+                running.plan = component
+        if plan.manifests != self._plan.manifests:
+            self._applier, self._manifests = None, "waiting for the API"
+        self._plan = plan
+        self._told_ready = False
+
+
+def runs_differently(old: PlannedComponent, new: PlannedComponent) -> bool:
+    """Return whether a process of *old* is not what *new* asks for."""
+    return (old.argv, old.env, old.files, old.log) != (new.argv, new.env, new.files, new.log)
+
+
+def _last_error(log: str) -> str:
+    from kubedoctor.cluster.logs.last_error import last_error  # needed only when something went wrong
+
+    try:
+        return last_error(log)
+    except OSError:
+        return ""
