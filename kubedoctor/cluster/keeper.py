@@ -1,7 +1,7 @@
 """The keeper: owns a place from outside. Standard library only.
 
-It lives as long as the cluster and must stay small. It holds the lock, the control socket, the listeners and the record;
-it clones the supervisor and ends when that has ended.
+It lives as long as the cluster and must stay small. It holds the lock, the control socket, the listeners and the
+record; it clones the supervisor and ends when that has ended.
 """
 
 from __future__ import annotations
