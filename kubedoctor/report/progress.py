@@ -40,6 +40,8 @@ class Progress:
         self._live = live and os.environ.get("TERM", "") != "dumb"
         self._colour = wants_colour(stream)
         self._drawn: list[int] = []  # columns that each line on the screen takes
+        self._busy = ""
+        self._busy_told = 0.0
         self._closed = False
 
     def __enter__(self) -> Self:
@@ -55,13 +57,14 @@ class Progress:
         """Take in one event of the keeper; events that change nothing to be seen are fine."""
         if self._closed:
             return
-        if event.event == "note" and not event.component:
-            self.note(event.message)
-        if not event.component or event.event not in ("state", "failed", "note"):
+        if not event.component:
+            self._whole_place(event)
+        if not event.component or event.event not in ("state", "failed"):
             return
         row = self._rows.setdefault(event.component, _Row(event.component))
         state = event.state or (State.FAILED if event.event == "failed" else row.state)
-        detail = visible(" ".join(": ".join(part for part in (event.exit, event.message) if part).split()))
+        parts = [event.message] if event.exit in event.message else [event.exit, event.message]
+        detail = visible(" ".join(": ".join(part for part in parts if part).split()))
         if (state, detail) == (row.state, row.detail):
             return
         changed = state != row.state
@@ -73,6 +76,18 @@ class Progress:
         elif (changed and state in _SETTLED) or (detail and event.elapsed - row.told >= _QUIET_SECONDS):
             row.told = row.elapsed = event.elapsed
             self._write(f"{self._coloured(row, self._line(row))}\n")
+
+    def _whole_place(self, event: Event) -> None:
+        """Take in what the place as a whole is busy with: a last line that goes again."""
+        busy = visible(" ".join(event.message.split())) if event.event == "note" else ""
+        if busy == self._busy:
+            return
+        self._busy = busy
+        if self._live:
+            self._draw()
+        elif busy and event.elapsed - self._busy_told >= _QUIET_SECONDS:
+            self._busy_told = event.elapsed
+            self._write(f"  {busy}\n")
 
     def note(self, text: str) -> None:
         """Show a line that stays, above those that change."""
@@ -87,6 +102,7 @@ class Progress:
         """Draw the last state in full and leave it on the screen; nothing is shown afterwards."""
         if self._closed:
             return
+        self._busy = ""
         if self._live:
             self._draw(everything=True)
         self._closed = True
@@ -97,14 +113,20 @@ class Progress:
         columns, lines = self._size()
         rows = list(self._rows.values())
         texts, shown = [], []
-        if not everything and len(rows) >= lines:  # what has scrolled away could not be changed any more
+        if (
+            not everything and len(rows) + bool(self._busy) >= lines
+        ):  # what has scrolled away could not be changed any more
             ready = sum(row.state == State.READY for row in rows)
-            rows = [row for row in rows if row.state != State.READY][: max(0, lines - 2)]
+            rows = [row for row in rows if row.state != State.READY][: max(0, lines - 2 - bool(self._busy))]
             texts = [shortened(f"  {ready} of {len(self._rows)} ready", columns - 1)]
             shown = [len(texts[0])]
         for row in rows:
             line = shortened(self._line(row), columns - 1)
             texts.append(self._coloured(row, line))
+            shown.append(cells(line))
+        if self._busy:
+            line = shortened(f"  {self._busy}", columns - 1)
+            texts.append(styled(line, "dim", colour=self._colour))
             shown.append(cells(line))
         output = self._erase(columns) + "".join(f"{text}\n" for text in texts)
         self._drawn = shown

@@ -82,6 +82,21 @@ def test_a_note_stays_above_the_lines_that_change(terminal: Terminal) -> None:
     assert terminal.screen == ["etcd is from the cache \\x1b[2J", "  etcd                     ready    0.3 s", ""]
 
 
+def test_what_the_whole_place_is_busy_with_is_a_last_line_that_goes_again(terminal: Terminal) -> None:
+    with Progress(terminal, ["etcd"], live=True) as progress:
+        progress.update(event("etcd", "ready", 0.3))
+        progress.update(Event(seq=2, time="", elapsed=1.0, event="note", message="applying default service account"))
+        assert terminal.screen[1] == "  applying default service account"
+        progress.update(Event(seq=3, time="", elapsed=1.2, event="ready"))
+        assert terminal.screen[1:] == [""]
+
+
+def test_an_exit_is_told_once(terminal: Terminal) -> None:
+    with Progress(terminal, ["etcd"], live=True) as progress:
+        progress.update(event("etcd", "failed", 0.3, "exit status 1; given up", exit="exit status 1"))
+    assert terminal.screen[0].endswith("0.3 s   exit status 1; given up")
+
+
 def test_a_long_reason_is_cut_to_the_terminal(terminal: Terminal) -> None:
     terminal.width = 40
     with Progress(terminal, ["etcd"], live=True) as progress:
