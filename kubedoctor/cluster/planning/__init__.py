@@ -1,0 +1,1 @@
+"""The steps from wishes to a plan; see `kubedoctor.cluster.plan`."""

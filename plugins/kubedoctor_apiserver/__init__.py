@@ -1,0 +1,16 @@
+"""kube-apiserver, the door to the cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kubedoctor import ClusterConfig, Component, hookimpl
+from kubedoctor_apiserver.component import NAME, apiserver
+
+__all__ = ["NAME", "kubedoctor_components"]
+
+
+@hookimpl
+def kubedoctor_components(config: ClusterConfig) -> Iterable[Component]:
+    """Return kube-apiserver."""
+    return [apiserver(config)]
