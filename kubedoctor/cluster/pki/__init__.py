@@ -43,7 +43,7 @@ def issue(config: ClusterConfig, certificates: Iterable[Certificate], *, now: da
 
     What is there and still right is kept; `client-admin` is always among the leaves. Raise ConfigError for an authority
     of the user's own that cannot be used, PlanError for certificates that contradict each other, and KubedoctorError
-    when an authority on disk is broken or the directory cannot be written: each file is then an old or a new one, whole.
+    when an authority on disk is broken or the directory cannot be written: each file is then the old or the new one.
     """
     from kubedoctor.cluster.pki.issue import issue_all
 
