@@ -119,10 +119,13 @@ def allowed(uid: int) -> bool:
 class ControlClient:
     """A conversation of a command with the keeper of a place; one request at a time."""
 
-    def __init__(self, path: Path, *, timeout: float = 5.0) -> None:
-        """Connect to the control socket at *path*; raise NotRunning when no keeper listens there."""
+    def __init__(self, path: Path, *, timeout: float = 5.0, connection: socket.socket | None = None) -> None:
+        """Connect to the control socket at *path*, or talk over *connection* if given: a lifeline.
+
+        Raise NotRunning when no keeper listens there.
+        """
         self._path = path
-        self._channel = Channel(connect(path, timeout))
+        self._channel = Channel(connect(path, timeout) if connection is None else connection)
         self._numbers = itertools.count(1)
 
     def __enter__(self) -> Self:

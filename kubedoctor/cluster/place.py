@@ -16,7 +16,7 @@ from kubedoctor.cluster.paths import PlacePaths
 from kubedoctor.errors import AlreadyRunning, KubedoctorError
 from kubedoctor.jsonform import from_json
 
-_PATIENCE = 10.0
+PATIENCE = 10.0
 """Seconds until processes of a killed keeper must be gone; the kernel needs some 50 ms for a sandbox."""
 _MAX_STATE = 16 << 20
 
@@ -124,7 +124,7 @@ def _end(process: ProcessStatus, *, kill: bool) -> None:
     try:
         if kill:
             signal.pidfd_send_signal(handle, signal.SIGKILL)
-        if not wait_gone(handle, _PATIENCE):
+        if not wait_gone(handle, PATIENCE):
             raise KubedoctorError(
                 f"process {process.pid} of an earlier run does not end",
                 hint=f"see what it waits for: cat /proc/{process.pid}/stack",

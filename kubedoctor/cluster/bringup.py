@@ -1,0 +1,175 @@
+"""Bringing a prepared place up: start its keeper, follow its events until it is ready, let it go."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from kubedoctor.cluster import place as places
+from kubedoctor.cluster.control import ControlClient
+from kubedoctor.cluster.documents import Event, Plan, State
+from kubedoctor.cluster.launch import launch
+from kubedoctor.cluster.paths import PlacePaths
+from kubedoctor.cluster.prepare import Prepared
+from kubedoctor.errors import ComponentFailed, KubedoctorError
+from kubedoctor.jsonform import from_json
+
+LAST_WORDS = 4000
+"""Bytes of keeper.log that are shown when a keeper ends without a word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """How long `up` stays: until ready within *timeout* seconds; without *wait* until everything has been started."""
+
+    timeout: float
+    wait: bool = True
+    keep: bool = False
+
+
+@dataclass(slots=True)
+class Waiting:
+    """What components are waiting for while `up` watches, to be told when time is up."""
+
+    states: dict[str, Event] = field(default_factory=dict)
+
+    def heard(self, event: Event) -> None:
+        """Take in an event."""
+        if event.event == "state":
+            self.states[event.component] = event
+
+    def culprit(self, plan: Plan) -> Event | None:
+        """Return the last word of the first component in start order that is not ready."""
+        order = (self.states.get(component.name) for component in plan.components)
+        return next((event for event in order if event is not None and event.state != State.READY), None)
+
+
+def start(prepared: Prepared, paths: PlacePaths, lock: int, wait: Wait, tell: Callable[[Event], None]) -> None:
+    """Start the keeper of a prepared place and return when the cluster is ready; *tell* is called with each event.
+
+    Raise ComponentFailed when a component does not come up, with everything stopped again (unless `wait.keep`).
+    Whatever ends this process before, SIGKILL included, stops everything too: the keeper holds the lifeline's other end.
+    """
+    instance = secrets.token_hex(8)
+    paths.socket.unlink(missing_ok=True)
+    lifeline, process = launch(paths, lock=lock, instance=instance, listeners=prepared.listeners())
+    os.close(lock)
+    prepared.close()
+    with ControlClient(paths.socket, connection=lifeline) as keeper:
+        try:
+            follow(keeper, prepared.plan, wait, tell)
+            keeper.request("release")
+        except ComponentFailed:
+            if wait.keep:
+                keeper.request("release")
+            else:
+                stop(keeper, paths)
+            raise
+        except KeeperLost:
+            process.wait(timeout=places.PATIENCE)
+            raise KubedoctorError(
+                f"the keeper ended: {last_words(paths)}", hint=f"its log is {paths.keeper_log}"
+            ) from None
+        except KeyboardInterrupt:
+            # The first Ctrl-C stops in order; the second one, which comes out of here, kills at once.
+            try:
+                stop(keeper, paths)
+            except KeyboardInterrupt:
+                keeper.request("shutdown", now=True)
+            raise
+    process.returncode = 0  # it lives on: not ours to wait for any more
+
+
+class KeeperLost(KubedoctorError):  # noqa: N818 - a state, not a mistake
+    """The keeper ended while it was followed."""
+
+
+def follow(keeper: ControlClient, plan: Plan, wait: Wait, tell: Callable[[Event], None], since: int = 0) -> None:
+    """Return when the cluster is ready; raise ComponentFailed when a component fails or time is up."""
+    deadline = time.monotonic() + wait.timeout
+    waiting = Waiting()
+    try:
+        for message in keeper.events(since, deadline=deadline):
+            event = from_json(Event, message)
+            waiting.heard(event)
+            tell(event)
+            match event.event:
+                case "ready":
+                    return
+                case "failed":
+                    raise failure(plan, event)
+                case "stopped":
+                    raise KeeperLost(event.message or "it was stopped")
+            if not wait.wait and _all_started(plan, waiting.states):
+                return
+    except KubedoctorError:
+        if time.monotonic() < deadline:
+            raise
+        raise too_late(plan, waiting, wait.timeout) from None
+    raise KeeperLost("it closed the connection")
+
+
+def _all_started(plan: Plan, states: Mapping[str, Event]) -> bool:
+    return all(c.name in states and states[c.name].state != State.WAITING for c in plan.components)
+
+
+def failure(plan: Plan, event: Event) -> ComponentFailed:
+    """Return the error for a component that ended before it was ready: what it said last, and where to read on."""
+    component = next((c for c in plan.components if c.name == event.component), None)
+    if component is None:
+        return ComponentFailed(
+            event.message or "the place could not be set up", hint=f"see {plan.directory}/keeper.log"
+        )
+    from kubedoctor.cluster.logs.last_error import last_error
+
+    try:
+        line = last_error(component.log)
+    except OSError:
+        line = ""
+    message = f"{component.name} failed: {event.message}" + (f"\n  {line}" if line else "")
+    return ComponentFailed(message, hint=f"read its log: {component.log}")
+
+
+def too_late(plan: Plan, waiting: Waiting, timeout: float) -> ComponentFailed:
+    """Return the error for a cluster that is not ready in time: which component holds it up, and by what."""
+    culprit = waiting.culprit(plan)
+    if culprit is None:
+        return ComponentFailed(f"not ready after {timeout:g} s", hint="see `kubedoctor status`")
+    component = next(c for c in plan.components if c.name == culprit.component)
+    why = culprit.message or f"it is {culprit.state}"
+    return ComponentFailed(
+        f"{culprit.component} is not ready after {timeout:g} s: {why}",
+        hint=f"read its log: {component.log}\nwait longer with --timeout, or leave it running for a look with --keep",
+    )
+
+
+def stop(keeper: ControlClient, paths: PlacePaths, *, tell: Callable[[Event], None] = lambda _event: None) -> None:
+    """Stop everything and return when nothing is left; raise KubedoctorError when something stays."""
+    keeper.request("shutdown")
+    for message in keeper.events(1 << 60):  # new ones only, until the keeper closes
+        tell(from_json(Event, message))
+    if not places.wait_free(paths, places.PATIENCE):
+        raise KubedoctorError(f"{paths.directory} is still held", hint="see `kubedoctor status`")
+
+
+def last_words(paths: PlacePaths) -> str:
+    """Return the last line of the keeper's log."""
+    try:
+        with paths.keeper_log.open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - LAST_WORDS))
+            lines = log.read().decode(errors="replace").strip().splitlines()
+    except OSError:
+        return "it left no log"
+    return lines[-1] if lines else "it said nothing"
+
+
+def kill_keeper(state: Any) -> None:
+    """End a keeper that does not answer: the kernel ends its sandbox with it."""
+    from kubedoctor.cluster.identity import ProcessIdentity, send
+
+    send(ProcessIdentity(state.keeper.pid, state.keeper.start_ticks), signal.SIGKILL)
