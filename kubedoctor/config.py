@@ -1,7 +1,7 @@
 """What a cluster is asked to be: one frozen dataclass, every value of which knows where it came from.
 
-The layers are laid over each other in `kubedoctor.config_layers`; this module is the table they, the command line's help and
-the reference page read.
+The layers are laid over each other in `kubedoctor.config_layers`; this module is the table that they, the command
+line's help and the reference page read.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from typing import Any
 from kubedoctor.components import FlagValue
 
 
+_HOST_NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-._")
+
+
 class PlaceKind(StrEnum):
     """Where a plan runs."""
 
@@ -23,13 +26,42 @@ class PlaceKind(StrEnum):
     HOST = "host"
 
 
-def option(default: Any, *, help: str, env: tuple[str, ...] = (), flag: str = "") -> Any:  # noqa: A002 - click's own word
+class Form(StrEnum):
+    """What a text or number has to look like, beyond its type; the value is its name in help texts."""
+
+    ANY = ""
+    FILE = "FILE"  # has to be there before the cluster starts; made absolute
+    PATH = "PATH"  # a file or directory that may be made; made absolute
+    DIRECTORY = "DIR"  # has to be there; made absolute
+    PORT = "PORT"
+    ADDRESS = "ADDRESS"  # an IP address
+    HOST = "HOST"  # an IP address or a host name
+    CIDR = "CIDR"  # one range, or one of each family with a comma
+    URL = "URL"
+    DURATION = "DURATION"  # Go's: 15s, 1m30s
+    VMODULE = "PATTERN=N,…"
+    SECONDS = "SECONDS"
+    LEVEL = "N"
+
+
+def option(
+    default: Any,
+    *,
+    help: str,  # noqa: A002 - click's own word
+    env: tuple[str, ...] = (),
+    flag: str = "",
+    form: Form = Form.ANY,
+    choices: tuple[str, ...] = (),
+    port_of: str = "",
+) -> Any:
     """Return a dataclass field that carries its documentation and the environment names it is honoured under.
 
-    `KUBEDOCTOR_<FIELD>` is honoured for every option and comes first; *env* holds the names of local-up-cluster.sh and of
-    the seed document. *flag* names the command-line option where it is not `--<field>`; "-" means there is none.
+    `KUBEDOCTOR_<FIELD>` is honoured for every option and comes first; *env* holds the names of local-up-cluster.sh
+    and of its guides, the first of them taken when several are set. *flag* names the command-line option where it is
+    not `--<field>`; "-" means there is none. *port_of* names the component whose outside port this is, for
+    `--set C.port=N`.
     """
-    metadata = {"help": help, "env": env, "flag": flag}
+    metadata = {"help": help, "env": env, "flag": flag, "form": form, "choices": choices, "port_of": port_of}
     if isinstance(default, (dict, list)):
         return field(default_factory=type(default), metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -46,52 +78,115 @@ class ClusterConfig:
 
     # which binaries
     kubernetes: str = option("", env=("KUBE_VERSION",), help="Kubernetes version: exact, 1.36, or latest")
-    binary: Mapping[str, str] = option({}, help="binary of one component: C=PATH")
-    bin_dir: str = option("", env=("GO_OUT",), help="directory that holds binaries by their names")
-    checkout: str = option("", help="Kubernetes checkout whose _output folders hold binaries")
-    download: bool = option(True, help="allow downloads of releases", flag="--download/--no-download")
-    download_url: str = option("https://dl.k8s.io/release", help="base URL of Kubernetes releases", flag="-")
-    github_url: str = option("https://github.com", help="base URL of the other releases", flag="-")
-    build: bool = option(True, help="allow building from Go modules", flag="--build/--no-build")
+    binary: Mapping[str, str] = option({}, help="binary of one component: C=PATH", form=Form.FILE)
+    bin_dir: str = option("", env=("GO_OUT",), help="directory that holds binaries by their names", form=Form.DIRECTORY)
+    checkout: str = option("", help="Kubernetes checkout whose _output folders hold binaries", form=Form.DIRECTORY)
+    download: bool = option(True, help="allow downloads of releases")
+    download_url: str = option(
+        "https://dl.k8s.io/release", help="base URL of Kubernetes releases", flag="-", form=Form.URL
+    )
+    github_url: str = option("https://github.com", help="base URL of the other releases", flag="-", form=Form.URL)
+    build: bool = option(True, help="allow building from Go modules")
 
     # which components
     only: tuple[str, ...] = option((), help="run these components only")
     without: tuple[str, ...] = option((), help="leave these components out")
     external: tuple[str, ...] = option((), help="components that run elsewhere: C, or C=ADDRESS")
-    start_mode: str = option("", env=("START_MODE",), help="local-up-cluster.sh's start mode", flag="-")
+    start_mode: str = option(
+        "",
+        env=("START_MODE",),
+        help="local-up-cluster.sh's start mode: all, nokubelet, nokubeproxy, both with a comma, or kubeletonly",
+        flag="-",
+    )
 
     # addresses and ports
-    api_host: str = option("localhost", env=("API_HOST",), help="host name of the API in certificates", flag="-")
-    api_host_ip: str = option("127.0.0.1", env=("API_HOST_IP",), help="outside address the API is published at", flag="-")
-    api_port: int | None = option(None, env=("API_SECURE_PORT",), help="outside port of the API (6443, or a free one)")
-    api_bind_address: str = option("", env=("API_BIND_ADDR",), help="address kube-apiserver binds inside", flag="-")
-    advertise_address: str = option("", env=("ADVERTISE_ADDRESS",), help="address kube-apiserver advertises", flag="-")
-    external_hostname: str = option("", env=("EXTERNAL_HOSTNAME",), help="external host name of the API", flag="-")
-    node_port_range: str = option("", env=("NODE_PORT_RANGE",), help="range of node ports", flag="-")
-    service_cluster_ip_range: str = option("10.0.0.0/24", env=("SERVICE_CLUSTER_IP_RANGE",), help="service addresses")
-    first_service_cluster_ip: str = option("", env=("FIRST_SERVICE_CLUSTER_IP",), help="address of service kubernetes", flag="-")
-    cluster_cidr: str = option("10.1.0.0/16", env=("CLUSTER_CIDR",), help="pod addresses")
-    dns_server_ip: str = option("", env=("DNS_SERVER_IP", "KUBE_DNS_SERVER_IP"), help="address of the DNS service", flag="-")
-    dns_domain: str = option("cluster.local", env=("DNS_DOMAIN", "KUBE_DNS_NAME"), help="cluster domain", flag="-")
+    api_host: str = option(
+        "localhost", env=("API_HOST",), help="host name of the API in certificates", flag="-", form=Form.HOST
+    )
+    api_host_ip: str = option(
+        "127.0.0.1", env=("API_HOST_IP",), help="outside address the API is published at", flag="-", form=Form.ADDRESS
+    )
+    api_port: int | None = option(
+        None,
+        env=("API_SECURE_PORT",),
+        help="outside port of the API (6443, or a free one)",
+        form=Form.PORT,
+        port_of="kube-apiserver",
+    )
+    api_bind_address: str = option(
+        "", env=("API_BIND_ADDR",), help="address kube-apiserver binds inside", flag="-", form=Form.ADDRESS
+    )
+    advertise_address: str = option(
+        "", env=("ADVERTISE_ADDRESS",), help="address kube-apiserver advertises", flag="-", form=Form.ADDRESS
+    )
+    external_hostname: str = option(
+        "", env=("EXTERNAL_HOSTNAME",), help="external host name of the API", flag="-", form=Form.HOST
+    )
+    node_port_range: str = option("", env=("NODE_PORT_RANGE",), help="range of node ports: 30000-32767", flag="-")
+    service_cluster_ip_range: str = option(
+        "10.0.0.0/24", env=("SERVICE_CLUSTER_IP_RANGE",), help="service addresses", form=Form.CIDR
+    )
+    first_service_cluster_ip: str = option(
+        "",
+        env=("FIRST_SERVICE_CLUSTER_IP",),
+        help="address of service kubernetes (the first of the service addresses)",
+        flag="-",
+        form=Form.ADDRESS,
+    )
+    cluster_cidr: str = option("10.1.0.0/16", env=("CLUSTER_CIDR",), help="pod addresses", form=Form.CIDR)
+    dns_server_ip: str = option(
+        "",
+        env=("KUBE_DNS_SERVER_IP", "DNS_SERVER_IP"),
+        help="address of the DNS service (the tenth of the service addresses)",
+        flag="-",
+        form=Form.ADDRESS,
+    )
+    dns_domain: str = option(
+        "cluster.local", env=("KUBE_DNS_NAME", "DNS_DOMAIN"), help="cluster domain", flag="-", form=Form.HOST
+    )
+    ports: Mapping[str, int] = option(
+        {}, help="outside port of a component: C=PORT, or C.NAME=PORT for one of several", flag="--port"
+    )
     publish: tuple[str, ...] = option((), help="make a port of the inside reachable: [ADDRESS:][OUTSIDE:]INSIDE")
     reach: tuple[str, ...] = option((), help="make a port of the host's loopback reachable inside: [NAME=]PORT")
 
     # etcd
-    etcd_host: str = option("", env=("ETCD_HOST",), help="outside address etcd is published at", flag="-")
-    etcd_port: int | None = option(None, env=("ETCD_PORT",), help="outside port etcd is published at", flag="-")
-    etcd_dir: str = option("", env=("ETCD_DIR",), help="etcd's data directory", flag="-")
+    etcd_host: str = option(
+        "", env=("ETCD_HOST",), help="outside address etcd is published at", flag="-", form=Form.HOST
+    )
+    etcd_port: int | None = option(
+        None,
+        env=("ETCD_PORT",),
+        help="outside port etcd is published at",
+        flag="-",
+        form=Form.PORT,
+        port_of="etcd",
+    )
+    etcd_dir: str = option("", env=("ETCD_DIR",), help="etcd's data directory", flag="-", form=Form.PATH)
     preserve_etcd: bool = option(True, env=("PRESERVE_ETCD",), help="keep etcd's data over `down`", flag="-")
-    etcd_log_level: str = option("", env=("ETCD_LOGLEVEL",), help="etcd's log level", flag="-")
+    etcd_log_level: str = option(
+        "",
+        env=("ETCD_LOGLEVEL",),
+        help="etcd's log level",
+        flag="-",
+        choices=("debug", "info", "warn", "error", "panic", "fatal"),
+    )
     unsafe_no_fsync: bool = option(False, help="etcd without fsync: faster, for throw-away clusters")
 
     # the API server
     authorization_mode: str = option("Node,RBAC", env=("AUTHORIZATION_MODE",), help="authorization modes", flag="-")
-    authorization_config: str = option("", env=("AUTHORIZATION_CONFIG",), help="authorization configuration file", flag="-")
+    authorization_config: str = option(
+        "",
+        env=("AUTHORIZATION_CONFIG",),
+        help="authorization configuration file; replaces the modes and the webhook",
+        flag="-",
+        form=Form.FILE,
+    )
     authorization_webhook_config_file: str = option(
-        "", env=("AUTHORIZATION_WEBHOOK_CONFIG_FILE",), help="authorization webhook", flag="-"
+        "", env=("AUTHORIZATION_WEBHOOK_CONFIG_FILE",), help="authorization webhook", flag="-", form=Form.FILE
     )
     authentication_webhook_config_file: str = option(
-        "", env=("AUTHENTICATION_WEBHOOK_CONFIG_FILE",), help="token webhook", flag="-"
+        "", env=("AUTHENTICATION_WEBHOOK_CONFIG_FILE",), help="token webhook", flag="-", form=Form.FILE
     )
     enable_admission_plugins: tuple[str, ...] = option(
         (), env=("ENABLE_ADMISSION_PLUGINS",), help="admission plugins beside the default ones", flag="-"
@@ -100,59 +195,117 @@ class ClusterConfig:
         (), env=("DISABLE_ADMISSION_PLUGINS",), help="default admission plugins to turn off", flag="-"
     )
     admission_control_config_file: str = option(
-        "", env=("ADMISSION_CONTROL_CONFIG_FILE",), help="admission configuration file", flag="-"
+        "", env=("ADMISSION_CONTROL_CONFIG_FILE",), help="admission configuration file", flag="-", form=Form.FILE
     )
-    runtime_config: str = option("", env=("RUNTIME_CONFIG",), help="API groups and versions to turn on or off", flag="-")
+    runtime_config: str = option(
+        "", env=("RUNTIME_CONFIG",), help="API groups and versions to turn on or off", flag="-"
+    )
     allow_privileged: bool = option(True, env=("ALLOW_PRIVILEGED",), help="allow privileged pods", flag="-")
-    audit_policy_file: str = option("", env=("AUDIT_POLICY_FILE",), help="audit policy; auditing is off without", flag="-")
+    audit_policy_file: str = option(
+        "", env=("AUDIT_POLICY_FILE",), help="audit policy; auditing is off without", flag="-", form=Form.FILE
+    )
     egress_selector_config_file: str = option(
-        "", env=("EGRESS_SELECTOR_CONFIG_FILE",), help="egress selector configuration", flag="-"
+        "", env=("EGRESS_SELECTOR_CONFIG_FILE",), help="egress selector configuration", flag="-", form=Form.FILE
     )
     cors_allowed_origins: str = option("", env=("API_CORS_ALLOWED_ORIGINS",), help="CORS origins", flag="-")
     storage_backend: str = option("", env=("STORAGE_BACKEND",), help="storage backend", flag="-")
     storage_media_type: str = option("", env=("STORAGE_MEDIA_TYPE",), help="storage media type", flag="-")
-    service_account_lookup: bool = option(True, env=("SERVICE_ACCOUNT_LOOKUP",), help="check that tokens' secrets exist", flag="-")
-    service_account_key: str = option("", env=("SERVICE_ACCOUNT_KEY",), help="service-account key of the user's own", flag="-")
+    service_account_lookup: bool = option(
+        True, env=("SERVICE_ACCOUNT_LOOKUP",), help="check that tokens' secrets exist", flag="-"
+    )
+    service_account_key: str = option(
+        "", env=("SERVICE_ACCOUNT_KEY",), help="service-account key of the user's own", flag="-", form=Form.PATH
+    )
 
     # controllers and scheduler
     kube_controllers: str = option("*", env=("KUBE_CONTROLLERS",), help="controllers to run", flag="-")
     leader_elect: bool = option(False, env=("LEADER_ELECT",), help="leader election", flag="-")
-    cluster_signing_cert_file: str = option("", env=("CLUSTER_SIGNING_CERT_FILE",), help="CA that signs CSRs", flag="-")
-    cluster_signing_key_file: str = option("", env=("CLUSTER_SIGNING_KEY_FILE",), help="its key", flag="-")
-    claim_binder_sync_period: str = option("", env=("CLAIM_BINDER_SYNC_PERIOD",), help="PV claim binder period", flag="-")
-    enable_hostpath_provisioner: bool = option(False, env=("ENABLE_HOSTPATH_PROVISIONER",), help="host-path volumes", flag="-")
-    kcm_port: int | None = option(None, env=("KCM_SECURE_PORT",), help="outside port of kube-controller-manager", flag="-")
-    scheduler_port: int | None = option(None, env=("SCHEDULER_SECURE_PORT",), help="outside port of kube-scheduler", flag="-")
+    cluster_signing_cert_file: str = option(
+        "", env=("CLUSTER_SIGNING_CERT_FILE",), help="CA that signs CSRs", flag="-", form=Form.FILE
+    )
+    cluster_signing_key_file: str = option(
+        "", env=("CLUSTER_SIGNING_KEY_FILE",), help="its key", flag="-", form=Form.FILE
+    )
+    claim_binder_sync_period: str = option(
+        "", env=("CLAIM_BINDER_SYNC_PERIOD",), help="PV claim binder period", flag="-", form=Form.DURATION
+    )
+    enable_hostpath_provisioner: bool = option(
+        False, env=("ENABLE_HOSTPATH_PROVISIONER",), help="host-path volumes", flag="-"
+    )
+    kcm_port: int | None = option(
+        None,
+        env=("KCM_SECURE_PORT",),
+        help="outside port of kube-controller-manager",
+        flag="-",
+        form=Form.PORT,
+        port_of="kube-controller-manager",
+    )
+    scheduler_port: int | None = option(
+        None,
+        env=("SCHEDULER_SECURE_PORT",),
+        help="outside port of kube-scheduler",
+        flag="-",
+        form=Form.PORT,
+        port_of="kube-scheduler",
+    )
     cloud_provider: str = option("", env=("CLOUD_PROVIDER",), help="cloud provider", flag="-")
-    cloud_config: str = option("", env=("CLOUD_CONFIG",), help="cloud configuration file", flag="-")
-    external_cloud_provider: bool = option(False, env=("EXTERNAL_CLOUD_PROVIDER",), help="cloud controllers run elsewhere", flag="-")
+    cloud_config: str = option("", env=("CLOUD_CONFIG",), help="cloud configuration file", flag="-", form=Form.FILE)
+    external_cloud_provider: bool = option(
+        False, env=("EXTERNAL_CLOUD_PROVIDER",), help="cloud controllers run elsewhere", flag="-"
+    )
+    external_cloud_volume_plugin: str = option(
+        "", env=("EXTERNAL_CLOUD_VOLUME_PLUGIN",), help="volume plugin while cloud controllers run elsewhere", flag="-"
+    )
+    configure_cloud_routes: bool = option(
+        True, env=("CONFIGURE_CLOUD_ROUTES",), help="let the cloud provider make routes to nodes", flag="-"
+    )
 
     # everything
     feature_gates: Mapping[str, str] = option({}, env=("FEATURE_GATES",), help="feature gates: A=true,B=false")
     emulated_version: str = option("", env=("EMULATED_VERSION",), help="version to emulate", flag="-")
-    log_level: int = option(2, env=("LOG_LEVEL",), help="log level of all components")
-    log_spec: str = option("", env=("LOG_SPEC",), help="--vmodule of all components", flag="-")
+    log_level: int = option(2, env=("LOG_LEVEL",), help="log level of all components", form=Form.LEVEL)
+    log_spec: str = option("", env=("LOG_SPEC",), help="--vmodule of all components", flag="-", form=Form.VMODULE)
     tracing: bool = option(False, env=("ENABLE_TRACING",), help="send traces to localhost:4317", flag="-")
+    cache_mutation_detector: bool = option(
+        False,
+        env=("KUBE_CACHE_MUTATION_DETECTOR",),
+        help="components panic when something changes an object in their caches",
+        flag="-",
+    )
+    panic_watch_decode_error: bool = option(
+        False,
+        env=("KUBE_PANIC_WATCH_DECODE_ERROR",),
+        help="components panic when a watch brings what they cannot decode",
+        flag="-",
+    )
 
     # one component
-    set: Mapping[str, Mapping[str, FlagValue]] = option({}, help="a flag of a component: C.flag=value; C.flag- removes it")
+    set: Mapping[str, Mapping[str, FlagValue]] = option(
+        {}, help="a flag of a component: C.flag=value, C.flag for a bare one; C.flag- removes it"
+    )
     env: Mapping[str, Mapping[str, str]] = option({}, help="environment of a component: C.K=V")
-    v: Mapping[str, int] = option({}, help="log level of a component: C=n")
+    v: Mapping[str, int] = option({}, help="log level of a component: C=n, or n for all")
     vmodule: Mapping[str, str] = option({}, help="--vmodule of a component: C=PATTERN=n,…")
-    json_logs: tuple[str, ...] = option((), help="components that log JSON")
+    json_logs: tuple[str, ...] = option((), help="a component that logs JSON: C; C- takes it back")
 
     # keys and directories
-    cert_dir: str = option("", env=("CERT_DIR",), help="directory of certificates, keys and kubeconfigs", flag="-")
-    log_dir: str = option("", env=("LOG_DIR",), help="directory of logs", flag="-")
-    key_type: str = option("ecdsa", help="ecdsa (P-256) or rsa (2048)")
+    cert_dir: str = option(
+        "", env=("CERT_DIR",), help="directory of certificates, keys and kubeconfigs", flag="-", form=Form.PATH
+    )
+    log_dir: str = option("", env=("LOG_DIR",), help="directory of logs", flag="-", form=Form.PATH)
+    key_type: str = option("ecdsa", help="ecdsa (P-256) or rsa (2048)", choices=("ecdsa", "rsa"))
     authority: Mapping[str, str] = option({}, help="a CA of your own: server|client|request-header|etcd=CERT,KEY")
     reuse_certs: bool = option(True, env=("REUSE_CERTS",), help="keep certificates that are still right", flag="-")
-    single_authority: bool = option(False, env=("ENABLE_SINGLE_CA_SIGNER",), help="one CA for servers and clients", flag="-")
+    single_authority: bool = option(
+        False, env=("ENABLE_SINGLE_CA_SIGNER",), help="one CA for servers and clients", flag="-"
+    )
 
     # manner
-    daemon: bool = option(True, env=("ENABLE_DAEMON",), help="return when ready; else stay attached", flag="-")
-    verbose: int = option(0, env=("KUBE_VERBOSE",), help="how much kubedoctor itself tells", flag="-")
-    timeout: float = option(120.0, help="seconds until a cluster that is not ready counts as failed")
+    daemon: bool = option(
+        True, env=("ENABLE_DAEMON",), help="return when ready, or stay attached", flag="--daemon/--foreground"
+    )
+    verbose: int = option(0, env=("KUBE_VERBOSE",), help="how much kubedoctor itself tells", flag="-", form=Form.LEVEL)
+    timeout: float = option(120.0, help="seconds until a cluster that is not ready counts as failed", form=Form.SECONDS)
 
     # settled by the core, not options: where things lie
     plugin: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # [plugin.NAME] tables of the file
@@ -194,6 +347,81 @@ class ClusterConfig:
         # 198.18.0.0/15 is reserved for benchmarking (RFC 2544): it is on no one's network. Place n has 198.18.0.n.
         return f"198.18.0.{self.node_index}" if self.place_kind is PlaceKind.SANDBOX else "127.0.0.1"
 
+    def port_inside(self, standard: int, wished: int | None) -> int:
+        """Return the port a component binds: the standard one in a sandbox, on the host the one *wished* for."""
+        return wished or standard if self.place_kind is PlaceKind.HOST else standard
+
+    def external_address(self, component: str) -> str | None:
+        """Return where *component* runs when `--external` names it: "" without an address, None when it is ours."""
+        for name, _, address in (entry.partition("=") for entry in self.external):
+            if name == component:
+                return address
+        return None
+
+    def logging_flags(self) -> dict[str, FlagValue]:
+        """Return the flags by which every Kubernetes program logs as asked for."""
+        return {"v": self.log_level, "vmodule": self.log_spec or None, "logging-format": None}
+
+    def version_flags(self) -> dict[str, FlagValue]:
+        """Return the flags of the control plane's programs that choose features and the version to emulate."""
+        emulated = self.emulated_version
+        if emulated and "=" not in emulated:
+            emulated = f"kube={emulated.removeprefix('v')}"
+        gates = ",".join(f"{name}={value}" for name, value in sorted(self.feature_gates.items()))
+        return {"feature-gates": gates or None, "emulated-version": emulated or None}
+
+    @property
+    def first_service_address(self) -> str:
+        """The address of the service `kubernetes`: the first of the range, unless set."""
+        return self.first_service_cluster_ip or self._first_service_addresses()[0]
+
+    def _first_service_addresses(self) -> tuple[str, ...]:
+        from ipaddress import ip_network
+
+        ranges = [text.strip() for text in self.service_cluster_ip_range.split(",")]
+        try:
+            return tuple(str(ip_network(text, strict=False)[1]) for text in ranges)
+        except (ValueError, IndexError):
+            from kubedoctor.errors import ConfigError
+
+            raise ConfigError(
+                f"service_cluster_ip_range: `{self.service_cluster_ip_range}` is not a range of addresses",
+                hint="10.0.0.0/24, or one of each family with a comma",
+            ) from None
+
+    def api_server_names(self) -> tuple[str, ...]:
+        """Return every address and name kube-apiserver is reached by, for its certificate; wildcard addresses left out."""
+        from os import uname
+
+        machine = uname().nodename  # `(none)` where nobody has set one
+        names = (
+            "kubernetes",
+            "kubernetes.default",
+            "kubernetes.default.svc",
+            f"kubernetes.default.svc.{self.dns_domain}",
+            "localhost",
+            self.api_host,
+            self.external_hostname,
+            machine if machine.isascii() and set(machine.lower()) <= _HOST_NAME_CHARACTERS else "",
+            "127.0.0.1",
+            "::1",
+            self.first_service_cluster_ip,
+            *self._first_service_addresses(),
+            self.address,
+            self.advertise_address,
+            self.api_bind_address,
+            self.api_host_ip,
+        )
+        return tuple(dict.fromkeys(name for name in names if name not in ("", "0.0.0.0", "::")))  # noqa: S104 - left out
+
+    def debugging_environment(self) -> dict[str, str]:
+        """Return the variables by which every Kubernetes program looks for defects of its own."""
+        wishes = {
+            "KUBE_CACHE_MUTATION_DETECTOR": self.cache_mutation_detector,
+            "KUBE_PANIC_WATCH_DECODE_ERROR": self.panic_watch_decode_error,
+        }
+        return {name: "true" for name, wanted in wishes.items() if wanted}
+
     def plugin_settings(self, name: str) -> Mapping[str, Any]:
         """Return the `[plugin.NAME]` table of the configuration file."""
         return self.plugin.get(name, {})
@@ -202,3 +430,35 @@ class ClusterConfig:
 def options() -> dict[str, dataclasses.Field[Any]]:
     """Return the fields that are options, by name, in the order of the reference page."""
     return {f.name: f for f in dataclasses.fields(ClusterConfig) if "help" in f.metadata}
+
+
+GROUPS = {
+    "name": "Which cluster, where",
+    "kubernetes": "Which binaries",
+    "only": "Which components",
+    "api_host": "Addresses and ports",
+    "etcd_host": "etcd",
+    "authorization_mode": "The API server",
+    "kube_controllers": "Controllers and scheduler",
+    "feature_gates": "All components",
+    "set": "One component",
+    "cert_dir": "Keys and directories",
+    "daemon": "Manner",
+}
+"""The headings of help and reference page: each stands before its first option."""
+
+
+def flag_of(option_field: dataclasses.Field[Any]) -> str:
+    """Return the option as click declares it, such as `--api-port` or `--node/--no-node`; "" if there is none."""
+    flag: str = option_field.metadata["flag"]
+    if flag == "-":
+        return ""
+    if flag:
+        return flag
+    dashed = option_field.name.replace("_", "-")
+    return f"--{dashed}/--no-{dashed}" if option_field.type == "bool" else f"--{dashed}"
+
+
+def variables_of(option_field: dataclasses.Field[Any]) -> tuple[str, ...]:
+    """Return the environment variables an option is read from, the first that is set being taken."""
+    return (f"KUBEDOCTOR_{option_field.name.upper()}", *option_field.metadata["env"])
