@@ -97,7 +97,7 @@ class Console:
         self._message("warning", "yellow", message, hint)
 
     def error(self, message: str, *, hint: str = "") -> None:
-        """Write why the command failed and, after a blank line, what to do next; a line of *hint* is one thing to do."""
+        """Write why the command failed and, after a blank line, what to do next; each line of *hint* is one thing."""
         self._message("error", "red", message, hint)
 
     def style(self, text: str, *styles: str, stream: TextIO | None = None) -> str:

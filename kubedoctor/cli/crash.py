@@ -16,7 +16,7 @@ from kubedoctor.cluster.files import make_directory, write_atomically
 from kubedoctor.cluster.paths import home
 
 if TYPE_CHECKING:
-    from kubedoctor.plugins import Plugin, PluginProblem
+    from kubedoctor.contributions import Plugin, PluginProblem
 
 HIDDEN = "<hidden>"
 _SECRET_NAME = re.compile(r"token|passw|secret|credential|authorization|bearer|api-?key|private", re.IGNORECASE)
@@ -111,7 +111,7 @@ def report(
 
 
 def write(text: str) -> Path | None:
-    """Write *text* as crash-<time>.md where our state is kept, else to a temporary directory; None when neither works."""
+    """Write *text* as crash-<time>.md where our state is, else where temporary files are; None when neither works."""
     name = f"crash-{datetime.now(UTC):%Y-%m-%dT%H%M%S.%f}Z.md"
     for directory in (home(), Path(tempfile.gettempdir())):
         try:

@@ -30,7 +30,7 @@ SECTIONS = ("Cluster", "Components", "Use", "More")
 class LazyGroup(click.Group):
     """A group that imports a command when it is invoked, and asks the plugins for those it does not know."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the signature is click's
         """Return the names of the core's commands."""
         return list(COMMANDS)
 
@@ -57,7 +57,11 @@ class LazyGroup(click.Group):
             raise self._unknown(ctx, name)
         return name if command else None, command, rest
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - the signature is click's
+        formatter: click.HelpFormatter,
+    ) -> None:
         """Write the commands by section; the stock method would import each for its help."""
         for section in SECTIONS:
             rows = [(name, text) for name, (_, text, where) in COMMANDS.items() if where == section]
