@@ -77,6 +77,15 @@ def _cluster_name(text: str) -> None:
         )
 
 
+def _start_mode(text: str) -> None:
+    """Refuse what local-up-cluster.sh, which looks for its modes anywhere in the text, would take for `all`."""
+    modes = {mode.strip() for mode in text.split(",") if mode.strip()}
+    if not (modes <= {"nokubelet", "nokubeproxy"} or modes in ({"all"}, {"kubeletonly"})):
+        raise ConfigError(
+            f"{shown(text)} is no start mode", hint="all, nokubelet, nokubeproxy, nokubelet,nokubeproxy, or kubeletonly"
+        )
+
+
 def _node_ports(text: str) -> None:
     match = re.fullmatch(r"([0-9]{1,5})(?:([-+])([0-9]{1,5}))?", text)
     if match is None:
@@ -107,4 +116,8 @@ _ITEMS: Mapping[str, Callable[[str], object]] = {
     "reach": wishes.parse_reach,
 }
 
-_NAMED: Mapping[str, Callable[[str], object]] = {"name": _cluster_name, "node_port_range": _node_ports}
+_NAMED: Mapping[str, Callable[[str], object]] = {
+    "name": _cluster_name,
+    "node_port_range": _node_ports,
+    "start_mode": _start_mode,
+}

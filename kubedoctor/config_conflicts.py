@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kubedoctor.config import ClusterConfig, options
-from kubedoctor.config_settle import networks
+from kubedoctor.config_ranges import networks
 from kubedoctor.config_values import Origins, dashed, said
 from kubedoctor.errors import ConfigError
 

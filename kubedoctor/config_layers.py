@@ -13,7 +13,7 @@ from kubedoctor.config_checks import check_forms
 from kubedoctor.config_conflicts import check_together
 from kubedoctor.config_environment import environment_layer
 from kubedoctor.config_options import flag_layer, is_mapping
-from kubedoctor.config_settle import settle_addresses, settle_start_mode
+from kubedoctor.config_ranges import settle_addresses
 from kubedoctor.config_values import Key, Layer, Origins, Setting
 
 
@@ -69,7 +69,9 @@ def resolve(file: Layer, env: Layer, flags: Layer, *, home: Path | None = None) 
     origins = {name: "default" for name, field in options().items() if not is_mapping(field)}
     origins |= {".".join(key): setting.origin for key, setting in merged.items()}
     check_forms(config, origins)
-    config = _settle(config, origins)
+    addresses = settle_addresses(config, origins)
+    origins |= dict.fromkeys(addresses, f"default, from service-cluster-ip-range {config.service_cluster_ip_range}")
+    config = replace(config, **addresses)  # type: ignore[arg-type]
     notes = (*file.notes, *env.notes, *flags.notes, *check_together(config, origins))
     directory = (home or Path()) / "clusters" / config.name
     return Resolved(config=replace(config, directory=directory), origins=origins, notes=notes)
@@ -86,15 +88,6 @@ def _values(merged: Mapping[Key, Setting]) -> dict[str, Any]:
     if "json_logs" in values:
         values["json_logs"] = tuple(component for component, wanted in values["json_logs"].items() if wanted)
     return values
-
-
-def _settle(config: ClusterConfig, origins: dict[str, str]) -> ClusterConfig:
-    """Return the configuration with the values that follow from others, and record where they come from."""
-    changes = settle_start_mode(config, origins)
-    origins |= dict.fromkeys(changes, origins["start_mode"])
-    addresses = settle_addresses(config, origins)
-    origins |= dict.fromkeys(addresses, f"default, from service-cluster-ip-range {config.service_cluster_ip_range}")
-    return replace(config, **changes, **addresses)
 
 
 def _read(

@@ -1,8 +1,8 @@
-"""Values that follow from others: addresses from ranges, components from local-up-cluster.sh's start mode."""
+"""Ranges of addresses, and the addresses that follow from them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kubedoctor.config import ClusterConfig
 from kubedoctor.config_values import Origins, said, shown
@@ -11,29 +11,8 @@ from kubedoctor.errors import ConfigError
 if TYPE_CHECKING:
     from ipaddress import IPv4Network, IPv6Network
 
-START_MODES = ("all", "nokubelet", "nokubeproxy", "kubeletonly")
 
-
-def settle_start_mode(config: ClusterConfig, origins: Origins) -> dict[str, Any]:
-    """Return what local-up-cluster.sh's start mode changes; what was said of the same thing itself wins."""
-    modes = {mode.strip() for mode in config.start_mode.split(",") if mode.strip()}
-    if wrong := sorted(modes - set(START_MODES)):
-        raise ConfigError(
-            f"{said(origins, 'start_mode')}: {shown(wrong[0])} is no start mode",
-            hint="all, nokubelet, nokubeproxy, nokubelet,nokubeproxy, or kubeletonly",
-        )
-    if len(modes) > 1 and modes != {"nokubelet", "nokubeproxy"}:
-        raise ConfigError(f"{said(origins, 'start_mode')}: {' and '.join(sorted(modes))} exclude each other")
-    if modes == {"kubeletonly"}:
-        return {} if config.only else {"only": ("kubelet",)}
-    if modes == {"nokubelet", "nokubeproxy"}:
-        return {} if origins["node"] != "default" else {"node": False}
-    left_out = {"nokubelet": "kubelet", "nokubeproxy": "kube-proxy"}
-    more = tuple(left_out[mode] for mode in modes if mode in left_out and left_out[mode] not in config.without)
-    return {"without": config.without + more} if more else {}
-
-
-def settle_addresses(config: ClusterConfig, origins: Origins) -> dict[str, Any]:
+def settle_addresses(config: ClusterConfig, origins: Origins) -> dict[str, str]:
     """Return the service addresses that follow from the range: the first, and the tenth for DNS."""
     first_range = networks(config.service_cluster_ip_range, said(origins, "service_cluster_ip_range"))[0]
     changes = {}
