@@ -1,0 +1,213 @@
+"""How a cluster is, as its files, its lock and /proc tell: the keeper is not asked, so a hung one is no trouble."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from kubedoctor.cluster.documents import ComponentStatus, Phase, PlaceStatus, ProcessStatus, State, Status, StatusPlace
+from kubedoctor.cluster.identity import ProcessIdentity, boot_id, is_alive
+from kubedoctor.cluster.paths import ClusterPaths, PlacePaths, clusters
+from kubedoctor.cluster.place import is_held, read_state
+from kubedoctor.errors import KubedoctorError, NotRunning
+
+_WORST_FIRST = (Phase.NOT_READY, Phase.STOPPING, Phase.STARTING, Phase.STOPPED, Phase.READY)
+
+
+def existing(name: str) -> ClusterPaths:
+    """Return the paths of a cluster that has a directory; raise NotRunning, naming those that have, for another."""
+    cluster = ClusterPaths.of(name)
+    if cluster.directory.is_dir():
+        return cluster
+    others = ", ".join(f"`{other.name}`" for other in clusters())
+    option = "" if name == "local" else f" --name {name}"
+    raise NotRunning(
+        f"there is no cluster `{name}` in {cluster.directory.parent}",
+        hint=f"make it: kubedoctor up{option}" + (f"\nthere is {others}" if others else ""),
+    )
+
+
+def look(cluster: ClusterPaths) -> Status:
+    """Return how *cluster* is at this moment; what its files lack or cannot tell is in `reason`, never an exception."""
+    try:
+        names = sorted(entry.name for entry in os.scandir(cluster.places) if entry.is_dir())
+    except FileNotFoundError:
+        names = []
+    places = [look_at_place(cluster.place(name), name) for name in names]
+    if not places:
+        places = [PlaceStatus(name="node-1", kind="", phase=Phase.STOPPED, failure="it was never started")]
+    worst = min(places, key=lambda place: _WORST_FIRST.index(Phase(place.phase)))
+    plan = read_plan(cluster.place(places[0].name))
+    components = tuple(component for place in places for component in place.components)
+    return Status(
+        cluster=cluster.name,
+        phase=worst.phase,
+        kubeconfig=str(plan.get("kubeconfig") or cluster.directory / "kubeconfig" / "admin"),
+        address=_address(plan, components),
+        since=worst.since,
+        reason=worst.failure,
+        places=tuple(
+            StatusPlace(name=place.name, kind=place.kind, keeper=place.keeper, supervisor=place.supervisor)
+            for place in places
+        ),
+        components=components,
+    )
+
+
+def look_at_place(paths: PlacePaths, name: str) -> PlaceStatus:
+    """Return the recorded state of a place, corrected by what is true: its lock, this boot, the processes recorded."""
+    held = is_held(paths)
+    try:
+        state = read_state(paths)
+    except KubedoctorError as problem:
+        phase = Phase.NOT_READY if held else Phase.STOPPED
+        return PlaceStatus(name=name, kind="", phase=phase, failure=f"{problem.message} ({problem.hint})")
+    if state is None:
+        phase, failure = (
+            (Phase.STARTING, "its keeper has not begun") if held else (Phase.STOPPED, "it was never started")
+        )
+        return PlaceStatus(name=name, kind="", phase=phase, failure=failure)
+    if state.boot_id != boot_id():
+        restarted = "" if state.phase == Phase.STOPPED else "the machine was restarted; `kubedoctor up` resumes"
+        return _nothing_runs(state, restarted or state.failure)
+    if not held:
+        return _without_keeper(state, paths)
+    if not _lives(state.keeper):
+        return replace(_nothing_runs(state, ""), phase=Phase.STARTING, failure="an `up` is about to start its keeper")
+    # A process ends before its keeper has written so: what is missing at first sight is looked up once more.
+    if not all(_is_as_recorded(component) for component in state.components):
+        state = read_state(paths) or state
+    return _with_what_is_missing(state)
+
+
+def _without_keeper(state: PlaceStatus, paths: PlacePaths) -> PlaceStatus:
+    """Return what is left of a place whose lock is free."""
+    if state.phase == Phase.STOPPED:
+        return _nothing_runs(state, state.failure)
+    left = [component.name for component in state.components if component.pid and _is_as_recorded(component)]
+    if left or _lives(state.supervisor):
+        names = f" ({', '.join(left)})" if left else ""
+        failure = f"its keeper has ended, and processes of it are still ending{names}; `kubedoctor up` waits for them"
+        return replace(_with_what_is_missing(state), phase=Phase.NOT_READY, failure=failure, keeper=ProcessStatus())
+    return _nothing_runs(state, f"its keeper was ended from outside, see {paths.keeper_log}; `kubedoctor up` resumes")
+
+
+def _nothing_runs(state: PlaceStatus, failure: str) -> PlaceStatus:
+    components = tuple(
+        replace(c, state=State.EXITED, ready=False, pid=0, pid_inside=0, start_ticks=0, ready_since="", reason="")
+        for c in state.components
+    )
+    return replace(
+        state,
+        phase=Phase.STOPPED,
+        failure=failure,
+        components=components,
+        keeper=ProcessStatus(),
+        supervisor=ProcessStatus(),
+    )
+
+
+def _with_what_is_missing(state: PlaceStatus) -> PlaceStatus:
+    components = tuple(
+        component
+        if _is_as_recorded(component)
+        else replace(component, ready=False, reason=f"process {component.pid} is gone, its keeper has not said so")
+        for component in state.components
+    )
+    gone = [c.name for c, before in zip(components, state.components, strict=True) if c is not before]
+    state = replace(state, components=components)
+    if state.phase == Phase.READY and gone:
+        return replace(state, phase=Phase.NOT_READY, failure=f"{', '.join(gone)}: gone")
+    if state.phase == Phase.NOT_READY and not state.failure:
+        return replace(state, failure=_why_not_ready(components))
+    return state
+
+
+def _why_not_ready(components: tuple[ComponentStatus, ...]) -> str:
+    for component in components:
+        if not component.ready and component.state != State.WAITING:
+            log_line = component.last_exit.log_line if component.last_exit else ""
+            reason = log_line or component.reason
+            return f"{component.name} is {component.state}" + (f": {reason}" if reason else "")
+    return ""
+
+
+def _is_as_recorded(component: ComponentStatus) -> bool:
+    return not component.pid or is_alive(ProcessIdentity(component.pid, component.start_ticks))
+
+
+def _lives(process: ProcessStatus) -> bool:
+    return bool(process.pid) and is_alive(ProcessIdentity(process.pid, process.start_ticks))
+
+
+def read_plan(paths: PlacePaths) -> Mapping[str, Any]:
+    """Return plan.json as it stands, {} when there is none that can be read: `status` tells what it can without."""
+    try:
+        plan = json.loads(paths.plan.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return plan if isinstance(plan, dict) else {}
+
+
+def _address(plan: Mapping[str, Any], components: tuple[ComponentStatus, ...]) -> str:
+    """Return the URL at which the API is reached from outside, "" when there is none."""
+    api = plan.get("api")
+    inside = api.get("port") if isinstance(api, dict) else None
+    for port in (port for component in components for port in component.ports if port.inside == inside):
+        if port.outside:
+            host = f"[{port.outside_address}]" if ":" in port.outside_address else port.outside_address
+            return f"https://{host or '127.0.0.1'}:{port.outside}"
+        if plan.get("place_kind") == "host" and isinstance(api, dict):
+            return f"https://{api.get('address') or '127.0.0.1'}:{port.inside}"
+    return ""
+
+
+# --- what processes use -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a process uses: the share of one processor since it was started, and its resident memory."""
+
+    cpu_percent: float
+    memory_bytes: int
+
+
+def usage(pid: int, start_ticks: int) -> Usage | None:
+    """Return what the process uses, None when it is not the one identified (any more).
+
+    Memory is the resident set: the programs of a cluster share next to nothing. For our own processes, which are forked
+    from each other, `proportional_memory` is the honest number.
+    """
+    if not pid:
+        return None
+    try:
+        fields = _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+        pages = int(_read(f"/proc/{pid}/statm").split()[1])
+        uptime = float(_read("/proc/uptime").split()[0])
+    except (OSError, ValueError, IndexError):
+        return None
+    if int(fields[19]) != start_ticks:
+        return None
+    ticks = os.sysconf("SC_CLK_TCK")
+    lasted = max(uptime - start_ticks / ticks, 1 / ticks)
+    used = (int(fields[11]) + int(fields[12])) / ticks  # utime and stime, fields 14 and 15
+    return Usage(cpu_percent=100 * used / lasted, memory_bytes=pages * os.sysconf("SC_PAGE_SIZE"))
+
+
+def proportional_memory(pid: int) -> int | None:
+    """Return a process's memory in bytes with shared pages counted in part (PSS), None when it may not be seen."""
+    try:
+        rollup = _read(f"/proc/{pid}/smaps_rollup")
+    except OSError:
+        return None
+    line = next((line for line in rollup.splitlines() if line.startswith(b"Pss:")), b"")
+    return int(line.split()[1]) * 1024 if line else None
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb") as stream:  # noqa: PTH123 - a dozen reads of /proc: no Path is needed
+        return stream.read()
