@@ -1,12 +1,13 @@
 """The JSON form of our dataclasses: to it, from it, and its schema.
 
-Field names stay as they are; a `Path` is a string, an enum its value, a tuple a list. A key that a reader does not know is
-ignored, so an older kubedoctor reads a newer document of the same `schema_version`.
+Field names stay as they are; a `Path` is a string, an enum its value, a tuple a list. A key that a reader does not know
+is ignored, so an older kubedoctor reads a newer document of the same `schema_version`.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -26,17 +27,26 @@ def to_json(value: object) -> Any:
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, Mapping):
-        return {str(key): to_json(item) for key, item in value.items()}
+        return {_key_to_json(key): to_json(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
         return [to_json(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{value} has no JSON form")  # json.dumps would write what no other reader takes
     if value is None or isinstance(value, (str, int, float, bool)):
         return value
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
+def _key_to_json(key: object) -> str:
+    key = key.value if isinstance(key, Enum) else key
+    if not isinstance(key, str):
+        raise TypeError(f"the key {key!r} has no JSON form")  # as a string it would come back as another key
+    return key
+
+
 def from_json(kind: type[T], data: object) -> T:
     """Return the *kind* that *data* describes; raise ValueError naming the first place that does not fit."""
-    return typing.cast("T", _read(kind, data, kind.__name__))
+    return typing.cast("T", _read(kind, data, _name(kind)))
 
 
 def _read(kind: Any, data: Any, where: str) -> Any:
@@ -46,29 +56,59 @@ def _read(kind: Any, data: Any, where: str) -> Any:
     if origin in (typing.Union, types.UnionType):
         return _read_union(typing.get_args(kind), data, where)
     if origin in (tuple, list, Sequence):
-        if not isinstance(data, list):
-            raise ValueError(f"{where}: expected a list, found {type(data).__name__}")
-        item = typing.get_args(kind)[0]
-        return tuple(_read(item, value, f"{where}[{index}]") for index, value in enumerate(data))
+        return _read_sequence(kind, data, where)
     if origin in (dict, Mapping):
-        if not isinstance(data, dict):
-            raise ValueError(f"{where}: expected an object, found {type(data).__name__}")
-        item = typing.get_args(kind)[1]
-        return {key: _read(item, value, f"{where}.{key}") for key, value in data.items()}
+        return _read_mapping(kind, data, where)
     if dataclasses.is_dataclass(kind):
         return _read_dataclass(typing.cast("type[Any]", kind), data, where)
+    return _read_scalar(kind, data, where)
+
+
+def _read_scalar(kind: Any, data: Any, where: str) -> Any:
     if isinstance(kind, type) and issubclass(kind, Enum):
         try:
             return kind(data)
         except ValueError:
-            raise ValueError(f"{where}: {data!r} is none of {', '.join(str(member.value) for member in kind)}") from None
+            raise ValueError(f"{where}: {_found(data)} is none of {', '.join(str(m.value) for m in kind)}") from None
     if kind is Path and isinstance(data, str):
         return Path(data)
-    if kind is float and isinstance(data, int) and not isinstance(data, bool):
-        return float(data)
+    if kind is float and isinstance(data, (int, float)) and not isinstance(data, bool):
+        return _read_number(data, where)
     if isinstance(kind, type) and isinstance(data, kind) and not (kind is int and isinstance(data, bool)):
         return data
-    raise ValueError(f"{where}: expected {getattr(kind, '__name__', kind)}, found {data!r}")
+    raise _misfit(where, _name(kind), data)
+
+
+def _read_number(data: float, where: str) -> float:
+    try:
+        number = float(data)
+    except OverflowError:  # an integer that is too large
+        number = math.inf
+    if not math.isfinite(number):  # json.loads takes NaN and Infinity, which JSON has not
+        raise _misfit(where, "a number", data)
+    return number
+
+
+def _read_mapping(kind: Any, data: Any, where: str) -> Any:
+    if not isinstance(data, dict):
+        raise _misfit(where, "an object", data)
+    key_kind, item = typing.get_args(kind)
+    return {_read(key_kind, key, where): _read(item, value, f"{where}.{key}") for key, value in data.items()}
+
+
+def _read_sequence(kind: Any, data: Any, where: str) -> Any:
+    if not isinstance(data, list):
+        raise _misfit(where, "a list", data)
+    kinds = typing.get_args(kind)
+    if typing.get_origin(kind) is tuple and kinds[-1] is not Ellipsis:
+        if len(data) != len(kinds):
+            raise ValueError(f"{where}: expected {len(kinds)} items, found {len(data)}")
+    else:
+        kinds = (kinds[0],) * len(data)
+    items = [
+        _read(item, value, f"{where}[{index}]") for index, (item, value) in enumerate(zip(kinds, data, strict=True))
+    ]
+    return items if typing.get_origin(kind) is list else tuple(items)
 
 
 def _read_union(kinds: tuple[Any, ...], data: Any, where: str) -> Any:
@@ -82,12 +122,14 @@ def _read_union(kinds: tuple[Any, ...], data: Any, where: str) -> Any:
             return _read(kind, data, where)
         except ValueError as problem:
             problems.append(str(problem))
-    raise ValueError(problems[0] if problems else f"{where}: unexpected {data!r}")
+    if len(problems) == 1:
+        raise ValueError(problems[0])
+    raise ValueError(f"{where}: expected {' or '.join(map(_name, kinds))}, found {_found(data)}")
 
 
 def _read_dataclass(kind: type[Any], data: Any, where: str) -> Any:
     if not isinstance(data, dict):
-        raise ValueError(f"{where}: expected an object, found {type(data).__name__}")
+        raise _misfit(where, "an object", data)
     hints = _hints(kind)
     values = {}
     for field in dataclasses.fields(kind):
@@ -96,6 +138,25 @@ def _read_dataclass(kind: type[Any], data: Any, where: str) -> Any:
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise ValueError(f"{where}: {field.name} is missing")
     return kind(**values)
+
+
+def _name(kind: Any) -> str:
+    names = {str: "a string", Path: "a path", int: "an integer", float: "a number", bool: "true or false"}
+    if kind is type(None):
+        return "null"
+    return names.get(kind) or str(getattr(kind, "__name__", kind))
+
+
+def _misfit(where: str, expected: str, data: object) -> ValueError:
+    return ValueError(f"{where}: expected {expected}, found {_found(data)}")
+
+
+def _found(data: object) -> str:
+    """Return what stands there, short enough for one line."""
+    if isinstance(data, (dict, list)):
+        return "an object" if isinstance(data, dict) else "a list"
+    text = repr(data)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 _HINTS: dict[type[Any], dict[str, Any]] = {}
@@ -123,6 +184,9 @@ def _schema(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
         return {}
     if origin in (typing.Union, types.UnionType):
         return {"anyOf": [_schema(argument, definitions) for argument in arguments]}
+    if origin is tuple and arguments[-1] is not Ellipsis:
+        items = [_schema(argument, definitions) for argument in arguments]
+        return {"type": "array", "prefixItems": items, "minItems": len(items), "maxItems": len(items)}
     if origin in (tuple, list, Sequence):
         return {"type": "array", "items": _schema(arguments[0], definitions)}
     if origin in (dict, Mapping):

@@ -1,0 +1,211 @@
+"""The JSON form of our documents."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kubedoctor import components
+from kubedoctor.cluster import documents
+from kubedoctor.jsonform import from_json, schema, to_json
+
+FEW = settings(max_examples=30, deadline=None)  # there are many documents; no time limit on a busy machine
+TEXT = st.text(max_size=12)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
+    lambda children: st.lists(children, max_size=3) | st.dictionaries(TEXT, children, max_size=3),
+    max_leaves=6,
+)
+
+FLOATS = st.floats(allow_nan=False, allow_infinity=False)
+SCALARS: dict[Any, st.SearchStrategy[Any]] = {
+    str: TEXT,
+    int: st.integers(),
+    float: FLOATS,
+    bool: st.booleans(),
+    type(None): st.none(),
+    Any: JSON,
+    object: JSON,
+}
+
+
+def documents_of(kind: Any) -> st.SearchStrategy[Any]:
+    """Return a strategy for values of *kind*, by its type hints; hypothesis's own does not fill `Any`."""
+    arguments = typing.get_args(kind)
+    if kind in SCALARS:
+        return SCALARS[kind]
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        return st.one_of([documents_of(argument) for argument in arguments])
+    if typing.get_origin(kind) is tuple:
+        return st.lists(documents_of(arguments[0]), max_size=2).map(tuple)
+    if typing.get_origin(kind) is Mapping:
+        return st.dictionaries(TEXT, documents_of(arguments[1]), max_size=2)
+    if dataclasses.is_dataclass(kind):
+        hints = typing.get_type_hints(kind)
+        return st.builds(
+            typing.cast("type[Any]", kind),
+            **{field.name: documents_of(hints[field.name]) for field in dataclasses.fields(kind)},
+        )
+    return st.sampled_from(kind)
+
+
+DOCUMENTS = [
+    components.Certificate,
+    components.Component,
+    components.Download,
+    components.File,
+    components.Found,
+    components.GoBuild,
+    components.Kubeconfig,
+    components.Manifest,
+    components.Port,
+    components.Probe,
+    components.Stop,
+    documents.Event,
+    documents.Plan,
+    documents.PlaceStatus,
+    documents.PlannedComponent,
+    documents.Status,
+]
+
+
+@pytest.mark.parametrize("kind", DOCUMENTS, ids=lambda kind: kind.__name__)
+def test_every_document_comes_back_from_its_json_as_it_was(kind: type[Any]) -> None:
+    @FEW
+    @given(documents_of(kind))
+    def comes_back(document: Any) -> None:
+        assert from_json(kind, json.loads(json.dumps(to_json(document), allow_nan=False))) == document
+
+    comes_back()
+
+
+@pytest.mark.parametrize("kind", DOCUMENTS, ids=lambda kind: kind.__name__)
+def test_what_does_not_fit_is_a_value_error_and_nothing_else(kind: type[Any]) -> None:
+    @FEW
+    @given(JSON)
+    def never_crashes(data: Any) -> None:
+        problem = ""
+        try:
+            from_json(kind, data)
+        except ValueError as error:
+            problem = str(error)
+        assert not problem or problem.startswith(kind.__name__)
+        assert len(problem.splitlines()) <= 1
+
+    never_crashes()
+
+
+class Plain(Enum):
+    ONE = 1
+
+
+@dataclass(frozen=True)
+class Everything:
+    pair: tuple[int, str] = (0, "")
+    many: list[int] | None = None
+    path: Path = Path()
+    by_name: Mapping[str, float] | None = None
+    one: Plain = Plain.ONE
+    choice: str | int | bool | None = None
+
+
+def test_a_list_stays_a_list_and_a_pair_a_pair() -> None:
+    value = Everything(pair=(1, "a"), many=[1, 2], path=Path("/x"), by_name={"a": 1.5})
+    assert to_json(value) == {
+        "pair": [1, "a"],
+        "many": [1, 2],
+        "path": "/x",
+        "by_name": {"a": 1.5},
+        "one": 1,
+        "choice": None,
+    }
+    assert from_json(Everything, to_json(value)) == value
+
+
+@pytest.mark.parametrize("value", [True, False, 0, 1, "1", "", None])
+def test_a_flag_keeps_its_type(value: object) -> None:
+    read = from_json(Everything, {"choice": value})
+    assert read.choice == value
+    assert type(read.choice) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ([], "Everything: expected an object, found a list"),
+        ({"pair": [1]}, "Everything.pair: expected 2 items, found 1"),
+        ({"pair": [1, 2]}, "Everything.pair[1]: expected a string, found 2"),
+        ({"pair": [True, ""]}, "Everything.pair[0]: expected an integer, found True"),
+        ({"many": {"a": 1}}, "Everything.many: expected a list, found an object"),
+        ({"by_name": {"a": float("nan")}}, "Everything.by_name.a: expected a number, found nan"),
+        ({"by_name": {"a": 10**400}}, "Everything.by_name.a: expected a number, found 1000"),
+        ({"one": 2}, "Everything.one: 2 is none of 1"),
+        ({"path": 3}, "Everything.path: expected a path, found 3"),
+        ({"choice": []}, "Everything.choice: expected a string or an integer or true or false or null, found a list"),
+    ],
+)
+def test_an_error_names_the_place_and_what_was_found(data: object, message: str) -> None:
+    with pytest.raises(ValueError) as raised:
+        from_json(Everything, data)
+    assert str(raised.value).startswith(message)
+
+
+def test_a_missing_key_is_named() -> None:
+    with pytest.raises(ValueError, match=r"^Event: seq is missing$"):
+        from_json(documents.Event, {})
+
+
+def test_keys_of_a_newer_writer_are_ignored() -> None:
+    assert from_json(components.Stop, {"signal": "SIGINT", "grace": 3}) == components.Stop(signal="SIGINT")
+
+
+class Color(StrEnum):
+    RED = "red"
+
+
+def test_the_keys_of_a_mapping_are_strings() -> None:
+    assert to_json({Color.RED: 1}) == {"red": 1}
+    with pytest.raises(TypeError, match="the key 1 has no JSON form"):
+        to_json({1: "a"})
+
+
+@pytest.mark.parametrize("value", [b"", object(), 1j])
+def test_what_has_no_json_form_is_refused(value: object) -> None:
+    with pytest.raises(TypeError, match="has no JSON form"):
+        to_json(value)
+
+
+def test_infinity_is_refused_as_json_has_none() -> None:
+    with pytest.raises(ValueError, match="inf has no JSON form"):
+        to_json(float("inf"))
+
+
+def test_the_schema_tells_required_fields_and_nested_types() -> None:
+    found = schema(components.Component)
+    assert found["title"] == "Component"
+    assert found["required"] == ["name", "kind", "binary"]
+    assert found["properties"]["stop"] == {"$ref": "#/$defs/Stop"}
+    assert found["properties"]["kind"]["enum"] == ["control-plane", "node", "extra"]
+    flags = found["properties"]["flags"]["additionalProperties"]["anyOf"]
+    assert {"type": "null"} in flags
+
+
+def test_the_schema_of_a_pair_has_its_length() -> None:
+    pair = schema(Everything)["properties"]["pair"]
+    assert pair == {
+        "type": "array",
+        "prefixItems": [{"type": "integer"}, {"type": "string"}],
+        "minItems": 2,
+        "maxItems": 2,
+    }
