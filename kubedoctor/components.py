@@ -194,7 +194,13 @@ class Found:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Download:
-    """A file to be fetched; `member` names it inside a .tar.gz. The checksum is a file at `checksum_url`, or given."""
+    """A file to be fetched; `member` names it inside a .tar.gz. The checksum is a file at `checksum_url`, or given.
+
+    `any_version`: other versions may be had too; `{version}` in URLs and member stands for the one wished for, and `version`
+    is the one taken without a wish. `newest_url` then is a file that holds the newest version; `{minor}` in it stands for
+    `-1.36` when a minor version is wished for, else for nothing. `suits` limits the recipe to Kubernetes minor versions:
+    `1.34-1.36`, `1.37-`, `-1.33`.
+    """
 
     url: str
     version: str
@@ -202,6 +208,9 @@ class Download:
     checksum: str = ""
     algorithm: str = "sha256"
     member: str = ""
+    any_version: bool = False
+    newest_url: str = ""
+    suits: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,7 +218,8 @@ class GoBuild:
     """A program to be built from a Go module that has no replace lines of its own, or whose staging modules follow it.
 
     `packages` maps the binary's name to its main package: all are built in one go, since most of the cost is shared.
-    `staging` tells that the module replaces others by ./staging/…, as Kubernetes does; `stamp` are `-X` link flags.
+    `staging` tells that the module replaces others by ./staging/…, as Kubernetes does; `stamp` are `-X` link flags, in which
+    `{version}`, `{major}` and `{minor}` are filled in. `any_version` and `suits` are those of `Download`.
     """
 
     module: str
@@ -219,6 +229,8 @@ class GoBuild:
     staging: bool = False
     cgo: bool = False
     tags: tuple[str, ...] = ()
+    any_version: bool = False
+    suits: str = ""
 
 
 Candidate = Found | Download | GoBuild
