@@ -20,6 +20,7 @@ from kubedoctor.cluster.planning.gates import Asked, settle_gates
 from kubedoctor.cluster.planning.layers import lay_over
 from kubedoctor.cluster.planning.manifests import planned_manifest
 from kubedoctor.cluster.planning.order import start_order
+from kubedoctor.cluster.planning.origins import attribute
 from kubedoctor.cluster.planning.ports import (
     PortWish,
     apply_port_options,
@@ -71,8 +72,8 @@ class ChosenBinary(Protocol):
         """What it tells of itself, such as `v1.37.2`; "" when it does not."""
 
     @property
-    def pending(self) -> bool:
-        """Whether it is still to be downloaded or built."""
+    def pending(self) -> str:
+        """What has to be done before it is there, "" when it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +83,7 @@ class Wanted:
     components: Mapping[str, Component]  # those that run here, in start order
     origins: Mapping[str, Mapping[str, str]]  # component, flag: layer its value came from
     ports: tuple[PortWish, ...]  # to be bound outside; on the host, to be found free
+    user_set: Mapping[str, frozenset[str]] = field(default_factory=dict)  # component: flags the user set by themselves
     manifests: tuple[Manifest, ...] = ()
     all_components: Mapping[str, Component] = field(default_factory=dict)  # with those that run elsewhere
 
@@ -101,21 +103,28 @@ class Wanted:
         return tuple({k.name: k for component in self.all_components.values() for k in component.kubeconfigs}.values())
 
 
-def components(config: ClusterConfig, manager: PluginManager) -> Wanted:
+def components(config: ClusterConfig, manager: PluginManager, *, layers: Mapping[str, str] | None = None) -> Wanted:
     """Return what *config* wants to run: all hooks asked, all options for single components applied, in start order.
 
+    *layers* tells where each option's value came from (`Resolved.origins`); without it flags that follow an option have
+    their plugin as origin.
     Raise ConfigError for options that name unknown components or exclude each other, and PlanError for components that
     wait for each other or for one that is left out.
     """
     offered = manager.components(config)
-    changed, settled = lay_over(config, offered.components, offered.origins)
-    changed = apply_port_options(config, changed)
+    layers = layers or {}
+    origins = attribute(
+        config, offered.components, offered.origins, layers, lambda other: manager.components(other).components
+    )
+    layered = lay_over(config, offered.components, origins, layers)
+    changed = apply_port_options(config, layered.components)
     selected = select(config, changed)
     here = {name: selected[name] for name in start_order(selected)}
     has_api = API_COMPONENT in here or config.external_address(API_COMPONENT) is not None
     return Wanted(
         components=here,
-        origins={name: settled[name] for name in here},
+        origins={name: layered.origins[name] for name in here},
+        user_set={name: layered.user_set[name] for name in here},
         ports=port_wishes(config, here),
         manifests=tuple(manager.manifests(config)) if has_api else (),
         all_components={
@@ -150,17 +159,18 @@ def make_plan(
     for name, component in wanted.components.items():
         binary = ready[name]
         known = frozenset() if binary.pending else flags_of(binary.path)
-        # Only who lists --version is known to answer instead of starting.
-        refuses[name] = _refuses(rejects, binary.path, component) if "version" in known else None
+        # Who told its version answers instead of starting; another program might do what it is asked about.
+        asks = bool(binary.version) and not binary.pending
+        refuses[name] = _refuses(rejects, binary.path, component) if asks else None
         settled[name], lines = drop_unknown(
-            component, known, wanted.origins.get(name, {}), version=binary.version, refuses=refuses[name]
+            component, known, wanted.user_set.get(name, frozenset()), version=binary.version, refuses=refuses[name]
         )
         notes += lines
 
     asked = {
         name: Asked(
             component=component,
-            origin=wanted.origins.get(name, {}).get(GATES, ""),
+            by_user=GATES in wanted.user_set.get(name, ()),
             version=ready[name].version,
             refuses=refuses[name],
         )
@@ -174,7 +184,7 @@ def make_plan(
     settled |= gated
     for name, component in settled.items():
         if (ask := refuses[name]) is not None:
-            check_values(component, wanted.origins.get(name, {}), ask)
+            check_values(component, wanted.user_set.get(name, frozenset()), ask)
 
     api = api_probe(config, settled.get(API_COMPONENT))
     base = base_environment(environment or {})

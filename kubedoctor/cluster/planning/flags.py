@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
-from kubedoctor.cluster.planning.layers import set_by_user
 from kubedoctor.cluster.planning.names import closest
 from kubedoctor.components import Component, FlagValue
 from kubedoctor.errors import PlanError
-
-Rejects = Callable[[str, "list[str]"], str | None]
-"""Asks a binary (by path) what it has against arguments, None when it takes them; starts nothing."""
 
 
 def arguments(flags: Mapping[str, FlagValue]) -> list[str]:
@@ -31,7 +29,7 @@ def argument(name: str, value: FlagValue) -> str:
 def drop_unknown(
     component: Component,
     known: frozenset[str],
-    origins: Mapping[str, str],
+    user_set: AbstractSet[str],
     *,
     version: str,
     refuses: Callable[[list[str]], str | None] | None = None,
@@ -49,38 +47,34 @@ def drop_unknown(
     for flag, value in component.flags.items():
         if value is None or flag in known:
             kept[flag] = value
-        elif set_by_user(origins.get(flag, "")):
+        elif flag in user_set:
             if refuses is None or refuses([argument(flag, value)]) is not None:
-                raise _unknown(component, flag, known, origins[flag], version)
+                raise _unknown(component, flag, known, version)
             kept[flag] = value
         else:
             notes.append(f"{component.name} {version} has no --{flag}: left out ({argument(flag, value)})")
     return replace(component, flags=kept), notes
 
 
-def _unknown(component: Component, flag: str, known: frozenset[str], origin: str, version: str) -> PlanError:
-    meant = closest(flag, sorted(known))
+def _unknown(component: Component, flag: str, known: frozenset[str], version: str) -> PlanError:
     binary = f"{component.binary} {version}".strip()
+    meant = closest(flag, sorted(known))
     return PlanError(
-        f"{binary} has no flag --{flag} ({origin.partition(' ')[0]} {component.name})",
+        f"{binary} has no flag --{flag}",
         hint=f"did you mean --{meant}?" if meant else f"`{component.binary} --help` lists its flags",
     )
 
 
-def check_values(component: Component, origins: Mapping[str, str], refuses: Callable[[list[str]], str | None]) -> None:
+def check_values(component: Component, user_set: AbstractSet[str], refuses: Callable[[list[str]], str | None]) -> None:
     """Raise PlanError when the binary refuses its command line because of what the user set."""
-    wished = [flag for flag, origin in origins.items() if set_by_user(origin) and component.flags.get(flag) is not None]
+    wished = {flag: text for flag in user_set if (text := argument(flag, component.flags.get(flag)))}
     if not wished:
         return
     problem = refuses(arguments(component.flags))
     if problem is None:
         return
-    blamed = next((flag for flag in wished if flag in problem), "")
-    culprit = (
-        argument(blamed, component.flags[blamed])
-        if blamed
-        else " ".join(argument(flag, component.flags[flag]) for flag in wished)
-    )
+    blamed = [flag for flag in wished if re.search(rf"-{re.escape(flag)}(?![\w-])", problem)] or sorted(wished)
+    culprits = " ".join(wished[flag] for flag in blamed)
     raise PlanError(
-        f"{component.name} refuses {culprit}: {problem}", hint=f"{component.binary} --help tells what it takes"
+        f"{component.name} refuses {culprits}: {problem}", hint=f"`{component.binary} --help` tells what it takes"
     )

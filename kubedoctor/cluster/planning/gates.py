@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 from kubedoctor.cluster.binaries.versions import Version
 from kubedoctor.cluster.planning.flags import argument
-from kubedoctor.cluster.planning.layers import set_by_user
 from kubedoctor.cluster.planning.names import closest
 from kubedoctor.cluster.planning.removed_gates import PERMANENT
 from kubedoctor.components import Component
@@ -26,7 +25,7 @@ class Asked:
     """A component that gates are wished for: its version and how to ask its binary (None: it is not there yet)."""
 
     component: Component
-    origin: str
+    by_user: bool  # set by `--set`: passed on as it is, the binary judges it
     version: str
     refuses: Refuses | None
 
@@ -44,7 +43,7 @@ def settle_gates(
     wished: dict[str, str] = {}
     for name, item in asked.items():
         gates = parse(item.component.flags.get(FLAG))
-        if not gates or set_by_user(item.origin):
+        if not gates or item.by_user:
             changed[name] = item.component
             continue
         wished |= gates

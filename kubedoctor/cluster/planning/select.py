@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from kubedoctor.cluster.planning.names import check_known
 from kubedoctor.components import Component, Kind
 from kubedoctor.config import ClusterConfig
 from kubedoctor.errors import ConfigError, PlanError
 
-START_MODES = {"nokubelet": "kubelet", "nokubeproxy": "kube-proxy"}
+START_MODE_NAMES = frozenset({"kubelet", "kube-proxy"})
+"""What local-up-cluster.sh's START_MODE leaves out; it may do so where there is no such component."""
 
 
 def select(config: ClusterConfig, components: Mapping[str, Component]) -> dict[str, Component]:
@@ -21,6 +22,8 @@ def select(config: ClusterConfig, components: Mapping[str, Component]) -> dict[s
     for name in config.only:
         check_known(name, components, "--only")
     for name in config.without:
+        if config.start_mode and name in START_MODE_NAMES:
+            continue
         check_known(name, components, "--without")
     external = {entry.partition("=")[0] for entry in config.external}
     for name in external:
@@ -29,31 +32,18 @@ def select(config: ClusterConfig, components: Mapping[str, Component]) -> dict[s
         raise ConfigError(f"{both[0]} is named by both --only and --without", hint="name it once")
 
     here = {name: component for name, component in components.items() if config.node or component.kind != Kind.NODE}
-    left_out = set(config.without) | _start_mode(config, components)
+    left_out = set(config.without)
     if config.only:
         left_out |= set(here) - set(config.only)
         here |= {name: components[name] for name in config.only}  # named: `--no-node` does not hold for it
     here = {name: component for name, component in here.items() if name not in left_out | external}
     if not here:
         raise ConfigError("nothing is left to run", hint="name fewer components with --without or --external")
-    _check_complete(config, here, left_out)
+    _check_complete(config, here, left_out - external)
     return here
 
 
-def _start_mode(config: ClusterConfig, components: Mapping[str, Component]) -> set[str]:
-    """Return what START_MODE leaves out. The script finds its modes by substring; words are stricter."""
-    words = {word.strip() for word in config.start_mode.split(",") if word.strip()} - {"all"}
-    if words == {"kubeletonly"}:
-        return set(components) - {"kubelet"}
-    if unknown := sorted(words - set(START_MODES)):
-        raise ConfigError(
-            f"START_MODE: `{unknown[0]}` is no mode", hint="modes are all, nokubelet, nokubeproxy and kubeletonly"
-        )
-    return {START_MODES[word] for word in words}
-
-
-def _check_complete(config: ClusterConfig, here: Mapping[str, Component], left_out: Iterable[str]) -> None:
-    missing = set(left_out)
+def _check_complete(config: ClusterConfig, here: Mapping[str, Component], missing: set[str]) -> None:
     for component in here.values():
         for needed in component.after:
             if needed in missing and needed not in here:
