@@ -88,7 +88,10 @@ def _check_ranges(config: ClusterConfig, origins: Origins) -> Iterator[str]:
     pods = networks(config.cluster_cidr, pods_at) if config.cluster_cidr else []
     for one, other in ((one, other) for one in services for other in pods):
         if one.version == other.version and one.overlaps(other):
-            raise ConfigError(f"service addresses {one} ({services_at}) overlap pod addresses {other} ({pods_at})")
+            raise ConfigError(
+                f"service addresses {one} ({services_at}) overlap pod addresses {other} ({pods_at})",
+                hint="choose other pod addresses: --cluster-cidr",
+            )
     own = ip_network(SANDBOX_RANGE)
     for network, place in [(network, services_at) for network in services] + [(network, pods_at) for network in pods]:
         if network.version == 4 and network.overlaps(own) and not config.host:
