@@ -78,7 +78,7 @@ class Manager:
         begin = time.perf_counter()
 
         def reject(message: str) -> None:
-            self._report(PluginProblem(name=name, distribution=distribution, version=version, message=message))
+            self.report(PluginProblem(name=name, distribution=distribution, version=version, message=message))
 
         if name in self._plugins:
             reject(f"left out: {self._plugins[name].owner} already has this name")
@@ -192,9 +192,9 @@ class Manager:
             for command in contributed:
                 name = getattr(command, "name", None)
                 if not isinstance(name, str) or not hasattr(command, "make_context"):
-                    self._report(_problem(self._plugins[owner], f"{command!r} is not a click command"))
+                    self.report(_problem(self._plugins[owner], f"{command!r} is not a click command"))
                 elif name in commands:
-                    self._report(_problem(self._plugins[owner], f"another plugin already has a command `{name}`"))
+                    self.report(_problem(self._plugins[owner], f"another plugin already has a command `{name}`"))
                 else:
                     commands[name] = command
         return commands
@@ -221,9 +221,10 @@ class Manager:
         try:
             yield
         except KubedoctorError as error:
-            self._report(_problem(plugin, error.message.removeprefix(f"plugin {plugin.owner}: ")))
+            self.report(_problem(plugin, error.message.removeprefix(f"plugin {plugin.owner}: ")))
 
-    def _report(self, problem: PluginProblem) -> None:
+    def report(self, problem: PluginProblem) -> None:
+        """Keep what is wrong with a plugin, once, for whoever tells of it."""
         if problem not in self._problems:
             self._problems.append(problem)
 
@@ -249,6 +250,8 @@ def load(
             hint=f"did you mean `{near[0]}`?" if near else "kubedoctor plugins lists them",
         )
     manager = Manager()
+    for absent in sorted(set(allow or ()) - names):
+        manager.report(PluginProblem(name=absent, distribution="", version="", message="is not installed"))
     for point, distribution, version in ranked:
         if point.name not in blocked and (allow is None or point.name in allow):
             manager.add(point.name, point.load, distribution=distribution, version=version)
