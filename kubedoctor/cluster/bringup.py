@@ -148,11 +148,11 @@ def too_late(plan: Plan, waiting: Waiting, timeout: float) -> ComponentFailed:
     )
 
 
-def stop(keeper: ControlClient, paths: PlacePaths, *, tell: Callable[[Event], None] = lambda _event: None) -> None:
-    """Stop everything and return when nothing is left; raise KubedoctorError when something stays."""
-    keeper.request("shutdown")
-    for message in keeper.events(1 << 60):  # new ones only, until the keeper closes
-        tell(from_json(Event, message))
+def stop(keeper: ControlClient, paths: PlacePaths, *, patience: float = 35.0) -> None:
+    """Stop everything and return when nothing is left, within *patience* seconds; else raise KubedoctorError."""
+    keeper.request("shutdown", timeout=places.PATIENCE)
+    for _ in keeper.events(1 << 60, deadline=time.monotonic() + patience):
+        pass  # until the keeper closes
     if not places.wait_free(paths, places.PATIENCE):
         raise KubedoctorError(f"{paths.directory} is still held", hint="see `kubedoctor status`")
 

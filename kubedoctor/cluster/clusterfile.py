@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from kubedoctor.cluster.files import make_directory, write_atomically
 from kubedoctor.cluster.paths import ClusterPaths, clusters
@@ -39,6 +40,9 @@ class ClusterFile:
     data_versions: Mapping[str, str] = field(default_factory=dict)  # component -> newest version that wrote its data
     cert_dir: str = ""
     log_dir: str = ""
+    preserve: bool = True  # data outlives `down`
+    flags: Mapping[str, Any] = field(default_factory=dict)  # options of `up`, which hold until `down`
+    environment: Mapping[str, str] = field(default_factory=dict)  # variables of `up` that were honoured, likewise
     schema_version: int = SCHEMA_VERSION
     kind: str = "Cluster"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,41 @@ def namespaces(*, privileged: bool) -> int:
     """Return the clone flags of a sandbox; an ordinary user gets a user namespace too, which owns the others."""
     own = kernel.CLONE_NEWNS | kernel.CLONE_NEWNET | kernel.CLONE_NEWPID | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS
     return own if privileged else own | kernel.CLONE_NEWUSER
+
+
+def refusal() -> str:
+    """Return why an ordinary user gets no sandbox on this machine, "" when one can be made.
+
+    It is tried, since no setting tells for sure: user namespaces can be off, limited, or without any right inside.
+    """
+    told, tell = os.pipe2(os.O_CLOEXEC)
+    try:
+        pid, pidfd = kernel.clone(namespaces(privileged=False))
+    except OSError as problem:
+        os.close(told)
+        os.close(tell)
+        return f"user namespaces: {problem.strerror}"
+    if pid == 0:
+        try:
+            os.read(told, 1)  # until the user map is there
+            _make_mounts_private()
+            _mount_proc()
+            network.set_up("198.18.0.1")
+            os._exit(0)
+        except OSError as problem:
+            os._exit(problem.errno or 1)
+    try:
+        kernel.map_user(pid)
+        os.write(tell, b"\0")
+        status = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
+    except OSError as problem:
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
+        return f"mapping users: {problem.strerror}"
+    finally:
+        for descriptor in (told, tell, pidfd):
+            os.close(descriptor)
+    return f"in a user namespace: {os.strerror(status.si_status)}" if status and status.si_status else ""
 
 
 def set_up(plan: Plan) -> None:

@@ -1,0 +1,108 @@
+"""`kubedoctor start`, `stop` and `restart` of one component."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+
+import click
+
+from kubedoctor.cli.app import App, pass_app
+from kubedoctor.cli.completion import complete_cluster, complete_component
+from kubedoctor.errors import KubedoctorError
+
+LONGEST = 120.0
+"""Seconds a component may take to become ready, or to end, before the command gives up on it."""
+
+
+def _turning(command: Callable[..., None]) -> Callable[..., None]:
+    """Add what the three commands have in common."""
+    command = click.option("--name", shell_complete=complete_cluster, help="name of the cluster [local]")(command)
+    return click.argument("component", shell_complete=complete_component)(command)
+
+
+@click.command()
+@_turning
+@pass_app
+def start(app: App, component: str, name: str | None) -> None:
+    """Start a stopped component and return when it is ready."""
+    _turn(app, "start", component, name)
+
+
+@click.command()
+@_turning
+@pass_app
+def stop(app: App, component: str, name: str | None) -> None:
+    """Stop one component; it stays stopped until `start`, and the cluster is not ready meanwhile."""
+    _turn(app, "stop", component, name)
+
+
+EXAMPLES = """\b
+Examples:
+  kubedoctor restart kube-scheduler --binary ./kube-scheduler
+  kubedoctor restart kube-controller-manager --v 6 --set concurrent-deployment-syncs=1
+  kubedoctor restart kube-scheduler --set leader-elect-      take a flag out
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@_turning
+@click.option("--binary", type=click.Path(exists=True, dir_okay=False), help="run this program instead")
+@click.option("--set", "flags", multiple=True, metavar="FLAG=VALUE", help="set a flag; FLAG- takes it out")
+@click.option("--v", "level", type=click.IntRange(0, 10), help="log level")
+@click.option("--vmodule", metavar="PATTERN=N,…", help="log level by source file")
+@pass_app
+def restart(
+    app: App,
+    component: str,
+    name: str | None,
+    binary: str | None,
+    flags: tuple[str, ...],
+    level: int | None,
+    vmodule: str | None,
+) -> None:
+    """Restart a component, changed if wished, and return when it is ready; changes hold until `down`."""
+    changes: dict[str, object] = {}
+    if binary:
+        changes["binary"] = (f"{component}={os.path.abspath(binary)}",)  # noqa: PTH100 - a link may be meant
+    if flags:
+        changes["set"] = tuple(f"{component}.{flag}" for flag in flags)
+    if level is not None:
+        changes["v"] = (f"{component}={level}",)
+    if vmodule:
+        changes["vmodule"] = (f"{component}={vmodule}",)
+    if changes:
+        _change(app, component, name, changes)
+    else:
+        _turn(app, "restart", component, name)
+
+
+def _turn(app: App, verb: str, component: str, name: str | None) -> None:
+    from kubedoctor.cluster.session import keeper_of
+
+    began = time.monotonic()
+    with keeper_of(name or "local") as keeper:
+        keeper.request(verb, component=component, timeout=LONGEST)
+    state = "stopped" if verb == "stop" else "ready"
+    app.console.say(f"{component} is {state} ({time.monotonic() - began:.1f} s)")
+
+
+def _change(app: App, component: str, name: str | None, changes: dict[str, object]) -> None:
+    from kubedoctor.cluster import bringup, session
+
+    session.keeper_of(name or "local").close()
+    began = time.monotonic()
+    settled = session.settle({**changes, **({"name": name} if name else {})}, os.environ)
+    names = [c.name for c in session.read_plan(settled.place).components]
+    if component not in names:
+        raise KubedoctorError(f"there is no component `{component}`", hint=f"there are {', '.join(names)}")
+    session.bring_to_readiness(
+        settled,
+        app.manager,
+        bringup.Wait(timeout=settled.config.timeout),
+        lambda _event: None,
+        begin=lambda _plan: None,
+        forced=(component,),
+    )
+    app.console.say(f"{component} is ready ({time.monotonic() - began:.1f} s)")

@@ -1,0 +1,262 @@
+"""`up` as a whole, without a word to the user: start a cluster, or bring one that runs to what is wished for now."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from kubedoctor.cluster import bringup, clusterfile, ports, sandbox, wishes
+from kubedoctor.cluster import place as places
+from kubedoctor.cluster.control import ControlClient
+from kubedoctor.cluster.documents import Event, Plan
+from kubedoctor.cluster.paths import ClusterPaths, PlacePaths, home
+from kubedoctor.cluster.plan import PortWish
+from kubedoctor.cluster.prepare import Choice, Prepared, choose, plan_of, prepare, telling_of_full_disks, write_all
+from kubedoctor.cluster.status import existing
+from kubedoctor.config import ClusterConfig, PlaceKind
+from kubedoctor.config_layers import Resolved, load
+from kubedoctor.errors import AlreadyRunning, ConfigError, KubedoctorError, NotRunning
+from kubedoctor.jsonform import from_json
+
+if TYPE_CHECKING:
+    from kubedoctor.cluster.binaries import Progress
+    from kubedoctor.plugins import Manager
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The settled wishes of one `up` and where they go."""
+
+    resolved: Resolved
+    config: ClusterConfig
+    paths: ClusterPaths
+    flags: Mapping[str, Any]
+    environment: Mapping[str, str]
+    notes: tuple[str, ...]
+
+    @property
+    def place(self) -> PlacePaths:
+        """The place of a cluster of one node."""
+        return self.paths.place(self.config.place)
+
+
+def settle(flags: Mapping[str, Any], environment: Mapping[str, str]) -> Session:
+    """Return what is wished for: now, and by the `up` before if there was no `down` since."""
+    first = load(flags, env=environment, home=home())
+    paths = ClusterPaths.of(first.config.name)
+    record = clusterfile.read(paths)
+    resolved = first
+    if record is not None and (record.flags or record.environment):
+        flags = wishes.added(record.flags, flags)
+        environment = {**record.environment, **environment}
+        resolved = load(flags, env=environment, home=home())
+    config, notes = settle_place(resolved.config)
+    return Session(resolved, config, paths, flags, wishes.honoured(environment), (*resolved.notes, *notes))
+
+
+def settle_place(config: ClusterConfig) -> tuple[ClusterConfig, tuple[str, ...]]:
+    """Return the configuration with the kind of its place, and a note where that is not the sandbox wished for."""
+    if config.host:
+        return replace(config, place_kind=PlaceKind.HOST, node=False), ()
+    if os.geteuid() != 0 and (refusal := sandbox.refusal()):
+        note = f"no sandbox for an ordinary user here ({refusal}): the control plane runs on the host"
+        return replace(config, place_kind=PlaceKind.HOST, node=False), (note,)
+    return replace(config, place_kind=PlaceKind.SANDBOX), ()
+
+
+def start(
+    session: Session,
+    choice: Choice,
+    wait: bringup.Wait,
+    tell: Callable[[Event], None],
+    *,
+    begin: Callable[[Plan], None],
+) -> Prepared:
+    """Start the cluster and return when it is ready; *begin* is called with the plan before anything runs."""
+    clusterfile.make_directories(session.paths)
+    lock = places.acquire(session.place)
+    try:
+        _check_readable(session.place)
+        prepared = prepare(session.config, choice)
+        _remember(session)
+    except BaseException:
+        os.close(lock)
+        raise
+    begin(prepared.plan)
+    with telling_of_full_disks(session.paths.directory):
+        bringup.start(prepared, session.place, lock, wait, tell)
+    return prepared
+
+
+def _check_readable(place: PlacePaths) -> None:
+    """Raise KubedoctorError for a state that a newer kubedoctor wrote; a corrupt one of a stopped place is replaced."""
+    try:
+        places.read_state(place)
+    except KubedoctorError as problem:
+        if "newer" in problem.message:
+            raise
+        place.state.unlink(missing_ok=True)
+
+
+def _remember(session: Session) -> None:
+    record = clusterfile.read(session.paths)
+    if record is not None:
+        changed = replace(
+            record,
+            flags={name: list(v) if isinstance(v, tuple) else v for name, v in session.flags.items()},
+            environment=session.environment,
+            preserve=session.config.preserve_etcd,
+        )
+        clusterfile.write(session.paths, changed)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What bringing a running cluster to new wishes comes to."""
+
+    plan: Plan
+    restarted: tuple[str, ...]
+
+
+def change(
+    session: Session,
+    choice: Choice,
+    wait: bringup.Wait,
+    tell: Callable[[Event], None],
+    *,
+    begin: Callable[[Plan], None],
+    forced: tuple[str, ...] = (),
+) -> Change:
+    """Bring a running cluster to what is wished for: what differs is restarted, and *forced* components are.
+
+    Raise KubedoctorError for wishes that need a place of another making, such as more ports of the host reached inside.
+    """
+    current = read_plan(session.place)
+    record = clusterfile.read(session.paths) or clusterfile.ClusterFile(name=session.config.name)
+    _refuse_another_place(session.config, current)
+    openings = _open_more(session, choice, record, current)
+    bound = {**record.ports, **{opening.key: opening.outside for opening in openings}}
+    plan = plan_of(session.config, choice, bound)
+    if plan.reach != current.reach:
+        raise ConfigError(
+            "what of the host is reached inside is settled when a cluster starts",
+            hint=f"kubedoctor down --name {session.config.name}, then `up` with the new --reach",
+        )
+    with ControlClient(session.place.socket) as keeper:
+        since = _last_seq(session.place)
+        renewed = write_all(session.config, choice, plan, record)
+        _remember(session)
+        forced = (*forced, *_uses(plan, renewed))
+        prepared = Prepared(plan, tuple(openings), renewed)
+        for entry in prepared.listeners():
+            keeper.request(
+                "publish", inside=entry["inside"], outside=entry["outside"], descriptors=[entry["descriptor"]]
+            )
+        prepared.close()
+        restarted = tuple(keeper.request("apply", components=list(forced))["restarted"])
+        if restarted or not _is_ready(keeper):
+            begin(plan)
+            bringup.follow(keeper, plan, wait, tell, since)
+    return Change(plan, restarted)
+
+
+def _is_ready(keeper: ControlClient) -> bool:
+    return bool(keeper.request("status")["place"]["phase"] == "ready")
+
+
+def _last_seq(place: PlacePaths) -> int:
+    """Return the number of the last event so far: what happened before is not this command's doing."""
+    try:
+        lines = place.events.read_text().splitlines()
+        return int(json.loads(lines[-1])["seq"]) if lines else 0
+    except (OSError, ValueError, KeyError):
+        return 0
+
+
+def _refuse_another_place(config: ClusterConfig, current: Plan) -> None:
+    if current.place_kind != config.place_kind:
+        raise ConfigError(
+            f"cluster `{config.name}` runs in a {current.place_kind} place, not in a {config.place_kind} one",
+            hint=f"kubedoctor down --name {config.name}, then `up` again",
+        )
+
+
+def _open_more(session: Session, choice: Choice, record: clusterfile.ClusterFile, current: Plan) -> list[ports.Opening]:
+    """Bind the outside ports that the running cluster does not have yet."""
+    if session.config.place_kind is PlaceKind.HOST:
+        return []
+    there = {f"{c.name}.{port.name}": port.outside for c in current.components for port in c.ports if port.outside}
+    there |= {f"publish.{item.inside}": item.outside for item in current.publish}
+    missing = [wish for wish in choice.wanted.ports if not there.get(wish.key) or _moved(wish, there[wish.key])]
+    openings, _ = ports.open_all(
+        missing,
+        default_cluster=False,
+        kept=record.ports,
+        avoid=clusterfile.ports_of_others(session.config.name),
+    )
+    return openings
+
+
+def _moved(wish: PortWish, outside: int) -> bool:
+    return wish.exact and wish.outside != outside
+
+
+def _uses(plan: Plan, renewed: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the components whose command line or files name a renewed certificate: they read it at start only."""
+    return tuple(
+        component.name
+        for component in plan.components
+        if any(
+            f"/{name}." in word for name in renewed for word in (*component.argv, *(f.content for f in component.files))
+        )
+    )
+
+
+def keeper_of(name: str) -> ControlClient:
+    """Return a conversation with the keeper of a running cluster; raise NotRunning when it does not run."""
+    try:
+        return ControlClient(existing(name).place().socket)
+    except NotRunning as problem:
+        if "listens" not in problem.message:
+            raise
+        option = "" if name == "local" else f" --name {name}"
+        raise NotRunning(f"cluster `{name}` does not run", hint=f"start it: kubedoctor up{option}") from None
+
+
+def read_plan(place: PlacePaths) -> Plan:
+    """Return the plan that the place runs, or ran last; raise KubedoctorError when there is none to be read."""
+    try:
+        return from_json(Plan, json.loads(place.plan.read_text()))
+    except FileNotFoundError:
+        raise NotRunning(f"{place.directory} has no plan yet", hint="kubedoctor up") from None
+    except ValueError as problem:
+        raise KubedoctorError(f"{place.plan} cannot be read: {problem}", hint="kubedoctor up writes it anew") from None
+
+
+def bring_to_readiness(
+    session: Session,
+    manager: Manager,
+    wait: bringup.Wait,
+    tell: Callable[[Event], None],
+    *,
+    begin: Callable[[Plan], None],
+    progress: Progress | None = None,
+    forced: tuple[str, ...] = (),
+) -> Change:
+    """Start the cluster, or change it where it runs; return its plan and, where it ran, what was restarted."""
+    choice = choose(session.config, manager, progress=progress)
+    if not places.is_held(session.place):
+        try:
+            return Change(start(session, choice, wait, tell, begin=begin).plan, ())
+        except AlreadyRunning:
+            if not places.is_held(session.place):
+                raise
+    try:
+        return change(session, choice, wait, tell, begin=begin, forced=forced)
+    except NotRunning:
+        raise AlreadyRunning(
+            f"another `kubedoctor up` is starting cluster `{session.config.name}`", hint="wait for it, then try again"
+        ) from None

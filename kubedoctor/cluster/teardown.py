@@ -1,0 +1,124 @@
+"""Stopping a cluster and removing what belongs to it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from kubedoctor.cluster import bringup, clusterfile
+from kubedoctor.cluster import place as places
+from kubedoctor.cluster.control import ControlClient
+from kubedoctor.cluster.documents import Plan
+from kubedoctor.cluster.paths import ClusterPaths, PlacePaths
+from kubedoctor.cluster.session import read_plan
+from kubedoctor.errors import KubedoctorError, NotRunning
+
+PATIENCE = 35.0
+"""Seconds for an orderly end; the keeper itself kills what is left after 30."""
+
+
+def stop(cluster: ClusterPaths) -> bool:
+    """Stop every place of *cluster* and return whether one ran; when it returns, nothing of it is left running.
+
+    The wishes of the `up` that started it are forgotten, ports and data kept (unless it was a throw-away cluster).
+    """
+    ran = [_stop_place(place) for place in _places(cluster)]
+    record = clusterfile.read(cluster)
+    if record is not None and (record.flags or record.environment or not record.preserve):
+        if not record.preserve:
+            _throw_data_away(cluster)
+            record = replace(record, data_versions={})
+        clusterfile.write(cluster, replace(record, flags={}, environment={}, preserve=True))
+    return any(ran)
+
+
+def _places(cluster: ClusterPaths) -> list[PlacePaths]:
+    try:
+        names = sorted(entry.name for entry in os.scandir(cluster.places) if entry.is_dir(follow_symlinks=False))
+    except FileNotFoundError:
+        return []
+    return [cluster.place(name) for name in names]
+
+
+def _stop_place(place: PlacePaths) -> bool:
+    if not places.is_held(place):
+        _clear(place)
+        return False
+    try:
+        with ControlClient(place.socket) as keeper:
+            bringup.stop(keeper, place, patience=PATIENCE)
+    except KubedoctorError as problem:
+        # Its keeper is just starting, or does not answer: end it the hard way, the kernel takes the rest along.
+        if isinstance(problem, NotRunning) and places.wait_free(place, 1.0):
+            return True
+        state = places.read_state(place)
+        if state is not None:
+            bringup.kill_keeper(state)
+        if not places.wait_free(place, places.PATIENCE):
+            raise
+        _clear(place)
+    return True
+
+
+def _clear(place: PlacePaths) -> None:
+    """Remove what a killed keeper left, if it left something."""
+    if place.directory.is_dir() and os.access(place.directory, os.W_OK):
+        os.close(places.acquire(place))
+        place.socket.unlink(missing_ok=True)
+
+
+def _throw_data_away(cluster: ClusterPaths) -> None:
+    for place in _places(cluster):
+        shutil.rmtree(place.data, ignore_errors=True)
+
+
+def remove(cluster: ClusterPaths) -> Iterator[str]:
+    """Remove the directory of a stopped cluster and its entry in people's kubeconfigs; yield what is left to the user.
+
+    Directories that the user named (CERT_DIR, LOG_DIR, ETCD_DIR) hold other things too: they are not touched.
+    """
+    from kubedoctor.cluster.kubeconfig_merge import unmerge
+
+    for path in unmerge(cluster):
+        yield f"its entry in {path} was taken out"
+    yield from (f"{path} is yours and stays" for path in _named_by_user(cluster))
+    _refuse_strange(cluster.directory)
+    shutil.rmtree(cluster.directory)
+
+
+def _refuse_strange(directory: Path) -> None:
+    """Raise KubedoctorError for a directory that is a link or another user's: what is behind it is not ours."""
+    found = directory.lstat()
+    if directory.is_symlink() or found.st_uid != os.geteuid():
+        raise KubedoctorError(f"{directory} is not a directory of this user's", hint=f"look at it: ls -ld {directory}")
+
+
+def _named_by_user(cluster: ClusterPaths) -> list[str]:
+    record = clusterfile.read(cluster)
+    named = [record.cert_dir, record.log_dir] if record else []
+    for place in _places(cluster):
+        try:
+            plan: Plan = read_plan(place)
+        except KubedoctorError:
+            continue
+        named += [directory for component in plan.components for directory in component.directories]
+    return sorted({path for path in named if path and not Path(path).is_relative_to(cluster.directory)})
+
+
+def what_would_end(cluster: ClusterPaths, *, delete: bool) -> Iterator[str]:
+    """Yield a line for each process `down` would end and each thing it would remove."""
+    for place in _places(cluster):
+        state = places.read_state(place) if places.is_held(place) else None
+        if state is None:
+            yield f"cluster `{cluster.name}` does not run"
+            continue
+        for component in reversed(state.components):
+            if component.pid:
+                yield f"would stop {component.name} (pid {component.pid})"
+        yield f"would end supervisor (pid {state.supervisor.pid}) and keeper (pid {state.keeper.pid})"
+    if delete and cluster.directory.exists():
+        yield f"would remove {cluster.directory}"
+        yield from (f"would leave {path}, which you named" for path in _named_by_user(cluster))
