@@ -13,7 +13,7 @@ from kubedoctor.cluster.binaries.skew import APISERVER, KUBERNETES, skew_problem
 from kubedoctor.cluster.binaries.versions import Version, Wish, suits
 from kubedoctor.components import Candidate, Download, Found, GoBuild, Source
 from kubedoctor.config import ClusterConfig
-from kubedoctor.errors import PlanError, UsageError
+from kubedoctor.errors import PlanError, PluginError, UsageError
 
 Recipe = Download | GoBuild
 Candidates = Callable[[str], Sequence[Candidate]]
@@ -41,10 +41,13 @@ class Chosen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """A binary to be fetched or built: `version` is exact, or a wish still to be looked up; `recipes` in order."""
+    """A binary to be fetched or built by one of `recipes`, in order.
+
+    `version` is exact, or a wish still to be looked up; for others than Kubernetes it is what the recipe calls it.
+    """
 
     name: str
-    version: Version | Wish
+    version: Version | Wish | str
     recipes: tuple[Recipe, ...]
 
 
@@ -84,7 +87,7 @@ class Choice:
         if path := self.config.binary.get(name):
             found.append(Found(path=str(Path(path).expanduser().absolute()), source=Source.USER))
         release = self.kubernetes or self.wish.version or self._default
-        recipes = [r for r in offered if isinstance(r, (Download, GoBuild)) and suits(release, r.suits)]
+        recipes = [r for r in offered if isinstance(r, (Download, GoBuild)) and _serves(r, name, release)]
         order = list(Source)
         for source in order[: order.index(Source.DOWNLOAD)]:
             there = [file for file in found if file.source is source]
@@ -105,7 +108,7 @@ class Choice:
             if problem := probe.unusable(path):
                 if source is Source.USER:
                     raise UsageError(f"the binary given for {name}, `{path}`, {problem}")
-                self._pass_over(name, f"{path} {problem}")
+                self._pass_over(name, source, f"{path} {problem}")
                 continue
             version = probe.version_of(path, name, remember=self.remember)
             problem = self._misfit(name, version, source)
@@ -116,12 +119,12 @@ class Choice:
                     f"the binary given for {name}, `{path}`, does not fit: {problem}",
                     hint="choose another one with --binary, or leave --kubernetes out to take it as it is",
                 )
-            self._pass_over(name, f"{path} ({version or 'version unknown'}): {problem}")
+            self._pass_over(name, source, f"{path} ({version or 'version unknown'}): {problem}")
         return None
 
-    def _pass_over(self, name: str, why: str) -> None:
+    def _pass_over(self, name: str, source: Source, why: str) -> None:
         self.passed_over.setdefault(name, []).append(why)
-        if self.tell:
+        if self.tell and source in _GIVEN:  # what lies around elsewhere is no news
             self.tell(name, f"passed over {why}")
 
     def _misfit(self, name: str, text: str, source: Source) -> str:
@@ -147,40 +150,41 @@ class Choice:
 
     def _cached(self, name: str, recipes: Sequence[Recipe]) -> Chosen | None:
         """Return the cached binary that fits; of others than Kubernetes, what a recipe would bring or a patch of it."""
-        entries = [(version, e) for e in store.entries(name) if (version := Version.parse(e.version))]
-        if name in KUBERNETES:
-            if self.kubernetes and not self.others:
-                return None
-            wished = Wish(self.others) if self.others else self.wish
-            defaults = [Version.parse(recipe.version) for recipe in recipes]
-            fitting = [(v, e) for v, e in entries if recipes and wished.met_by(v)]
-            # Without a wish the default comes first, then what is newest, releases before what comes before them.
-            fitting.sort(key=lambda pair: (not wished and pair[0] in defaults, not pair[0].pre, pair[0]), reverse=True)
-        else:
-            exact = [r.version for r in recipes]
+        entries = store.entries(name)
+        if name not in KUBERNETES:
+            exact = [recipe.version for recipe in recipes]
             lines = [v.line for r in recipes if r.any_version and (v := Version.parse(r.version))]
-            fitting = [(v, e) for v, e in entries if e.version in exact or v.line in lines]
-            fitting.sort(key=lambda pair: (pair[1].version in exact, pair[0]), reverse=True)
-        for _, entry in fitting:
-            return Chosen(name=name, path=str(entry.path), version=entry.version, source=Source.CACHE)
-        return None
+            entries = [
+                e for e in entries if e.version in exact or ((v := Version.parse(e.version)) and v.line in lines)
+            ]
+            entries.sort(key=lambda entry: entry.version not in exact)  # else the newest comes first, as they came
+        elif self.kubernetes and not self.others:
+            return None
+        else:
+            wished = Wish(self.others) if self.others else self.wish
+            entries = [e for e in entries if recipes and (v := Version.parse(e.version)) and wished.met_by(v)]
+            if not wished:  # the default, then the newest release, then what is newer still
+                defaults = {recipe.version for recipe in recipes}
+                entries.sort(key=lambda entry: (entry.version not in defaults, "-" in entry.version))
+        return next((_chosen_from_cache(entry) for entry in entries), None)
 
     def _recipe(self, name: str, recipes: Sequence[Recipe], *, known: bool) -> Wanted:
         allowed = [r for r in recipes if (self.config.download if isinstance(r, Download) else self.config.build)]
         allowed.sort(key=lambda recipe: isinstance(recipe, GoBuild))
         version = self._version(name, recipes)
-        usable = tuple(r for r in allowed if r.any_version or Version.parse(r.version) == version)
+        usable = tuple(r for r in allowed if r.any_version or r.version == str(version))
         if version is None or not usable:
             raise self._nothing(name, version, recipes, known=known)
         return Wanted(name=name, version=version, recipes=usable)
 
-    def _version(self, name: str, recipes: Sequence[Recipe]) -> Version | Wish | None:
-        default = next((v for recipe in recipes if (v := Version.parse(recipe.version))), None)
+    def _version(self, name: str, recipes: Sequence[Recipe]) -> Version | Wish | str | None:
+        default = recipes[0].version if recipes else None
         if name not in KUBERNETES:
             return default
         if self.kubernetes:
             return self.others
-        return self.wish if self.wish.any_patch or self.wish.latest else self.wish.version or default
+        open_wish = self.wish.any_patch or self.wish.latest
+        return self.wish if open_wish else self.wish.version or Version.parse(default or "")
 
     def _nothing(self, name: str, version: object, recipes: Sequence[Recipe], *, known: bool) -> PlanError:
         beside = f" that may run with kube-apiserver {self.kubernetes}" if self.kubernetes else ""
@@ -192,6 +196,17 @@ class Choice:
         seen = [f"passed over {why}" for why in self.passed_over.get(name, ())]
         ways = f"name it with --binary {name}=PATH, or the directory it is in with --bin-dir"
         return PlanError(f"there is no {name}{which}: {why}", hint="\n".join([*seen, ways]))
+
+
+def _serves(recipe: Recipe, name: str, release: Version | None) -> bool:
+    try:
+        return suits(release, recipe.suits) and (isinstance(recipe, Download) or name in recipe.packages)
+    except ValueError as problem:
+        raise PluginError(f"a recipe for {name}: {problem}") from None
+
+
+def _chosen_from_cache(entry: store.Entry) -> Chosen:
+    return Chosen(name=entry.name, path=str(entry.path), version=entry.version, source=Source.CACHE)
 
 
 def check_directories(config: ClusterConfig) -> None:

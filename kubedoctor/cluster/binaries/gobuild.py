@@ -24,7 +24,14 @@ Tell = Callable[[str], None]
 
 _NOT_TOLD = ("#", "go: added", "go: upgraded")  # of no interest to the one who waits
 _NO_NETWORK = ("dial tcp", "no such host", "connection refused", "i/o timeout", "proxyconnect", "TLS handshake")
-_NO_VERSION = ("unknown revision", "no matching versions", "invalid version", "404 Not Found", "410 Gone")
+_NO_VERSION = (
+    "not available",
+    "unknown revision",
+    "no matching versions",
+    "invalid version",
+    "404 Not Found",
+    "410 Gone",
+)
 
 
 def newest(module: str, wish: Wish) -> str:
@@ -155,7 +162,7 @@ class _Workshop:
         status, output = run_go(self.go, list(arguments), self.directory, self.env, line)
         if status:
             self._write(output)
-            raise _failure(arguments, [*told, *output.splitlines()], self.log)
+            raise _failure(arguments, [*told, *_said_in_json(output)], self.log)
         return output
 
     def _write(self, text: str) -> None:
@@ -164,18 +171,28 @@ class _Workshop:
                 stream.write(text + "\n")
 
 
+def _said_in_json(output: str) -> list[str]:
+    """Return the lines of the error that `go mod download -json` tells on standard output."""
+    try:
+        told = json.loads(output)
+    except ValueError:
+        return []
+    return str(told.get("Error", "")).splitlines() if isinstance(told, dict) else []
+
+
 def _failure(arguments: tuple[str, ...], told: list[str], log: Path | None) -> KubedoctorError:
     text = "\n".join(told)
-    steps = ("go: downloading", *_NOT_TOLD, "{", "}")
+    steps = ("go: downloading", *_NOT_TOLD)
     lines = [line.strip() for line in told if line.strip() and not line.startswith(steps)]
     signs = (*_NO_NETWORK, *_NO_VERSION)
     telling = [line for line in lines if any(sign in line for sign in signs)] or lines[-1:]
     reason = telling[0] if telling else "it says nothing"
-    hint = f"the log is {log}" if log else "run `go env GOPROXY` to see where Go looks"
+    hint = "" if log else "run `go env GOPROXY` to see where Go looks"
     if "no space left on device" in text:
         hint = f"make room: Go's caches are large (`go clean -cache`), and so may be {cache()}"
     elif any(sign in text for sign in _NO_NETWORK):
         hint = "set GOPROXY to a module proxy that can be reached, or give binaries with --bin-dir"
     elif any(sign in text for sign in _NO_VERSION):
         hint = f"is it a released version? `go list -m -versions {arguments[-1].partition('@')[0]}` lists them"
+    hint = "\n".join(filter(None, (hint, f"the log is {log}" if log else "")))
     return KubedoctorError(f"`go {' '.join(arguments[:2])}` failed: {reason}", hint=hint)

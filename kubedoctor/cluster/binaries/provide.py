@@ -104,15 +104,19 @@ def _look_up(wish: Wish, recipes: Sequence[Recipe], config: ClusterConfig, tell:
 def _announce(wanted: Wanted) -> Chosen:
     """Return what would be done for *wanted*. A newest version that is not looked up stands as the one known of."""
     recipe, version = wanted.recipes[0], wanted.version
-    said = f"the newest of {version}" if isinstance(version, Wish) and version.any_patch else str(version)
-    if isinstance(recipe, GoBuild):
-        text = f"would build {recipe.module} {said}"
-    elif isinstance(version, Wish):
-        text = f"would download {wanted.name} {said}"
+    known = str(version)
+    if isinstance(version, Wish):
+        known = str(version.version or recipe.version)
+        of = f"{version}" if version.any_patch else ""
+        if isinstance(recipe, GoBuild):
+            text = f"would build the newest {recipe.module} {of}".rstrip()
+        else:
+            text = f"would download the newest {wanted.name} {of}".rstrip()
+    elif isinstance(recipe, GoBuild):
+        text = f"would build {recipe.module} {known}"
     else:
-        url = recipe.url.replace("{version}", said)
-        text = f"would download {wanted.name} {said} from {url}"
-    known = version if isinstance(version, Version) else version.version or Version.parse(recipe.version)
+        url = recipe.url.replace("{version}", known)
+        text = f"would download {wanted.name} {known} from {url}"
     source = Source.BUILD if isinstance(recipe, GoBuild) else Source.DOWNLOAD
-    path = str(store.path_of(wanted.name, str(known)))
-    return Chosen(name=wanted.name, path=path, version=str(known), source=source, pending=text)
+    path = str(store.path_of(wanted.name, known))
+    return Chosen(name=wanted.name, path=path, version=known, source=source, pending=text)
