@@ -31,7 +31,8 @@ _SECRET_TEXT = re.compile(
 
 def one_line(error: BaseException) -> str:
     """Return the exception's type and message on one line."""
-    return " ".join(f"{type(error).__name__} {error}".split())
+    words = " ".join(str(error).split())
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__
 
 
 def traceback_of(error: BaseException) -> str:
