@@ -13,7 +13,16 @@ _UNSAFE = re.compile(
 )
 """What could steer a terminal or turn the direction of text; a tab only moves the cursor."""
 
-_STYLES = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "bold": "1", "dim": "2"}
+_STYLES = {
+    "red": "31",
+    "green": "32",
+    "yellow": "33",
+    "blue": "34",
+    "magenta": "35",
+    "cyan": "36",
+    "bold": "1",
+    "dim": "2",
+}
 
 
 def visible(text: str) -> str:

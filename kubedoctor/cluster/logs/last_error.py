@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from kubedoctor.cluster.logs.lines import CRASH, Level, head, message, plain_level
+from kubedoctor.cluster.logs.lines import CRASH, Level, head, is_last_word, is_normal_end, message, plain_level
 
 LOOK_AT_BYTES = 256 * 1024
 """A crash of kube-apiserver dumps the stacks of up to some hundred goroutines after its reason."""
@@ -15,10 +15,6 @@ LONGEST = 300
 
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
-_LAST_WORD = re.compile(r'\] "command failed"|(?i:leader ?election lost)')
-"""E lines that a component writes right before it exits; all others are ordinary noise as long as something follows."""
-_NORMAL = re.compile(r'err="finished without leader elect"')
-"""kube-scheduler says `command failed` with it when it was asked to stop."""
 _TROUBLE = re.compile(
     r"(?i)error|fail|fatal|cannot|can't|could not|unable|denied|refused|not found|no such|invalid|unknown|exception|"
     r"missing|unexpected|already in use|not permitted|abort|killed"
@@ -70,7 +66,7 @@ def _decisive(lines: Sequence[str], index: int) -> str:
         return ""
     start = head(line)
     if start is not None:
-        last_word = start.level is Level.FATAL or (_LAST_WORD.search(line) and not _NORMAL.search(line))
+        last_word = start.level is Level.FATAL or is_last_word(line)
         return _with_connection(message(_record(lines, index)), lines, index) if last_word else ""
     if CRASH.match(line):
         return _crash(lines, index)
@@ -121,7 +117,7 @@ def _last_record(lines: Sequence[str]) -> str:
         if start is None:
             return ""
         tells = start.level is Level.ERROR or (start.level is Level.WARNING and '"error":' in line)
-        return message(_record(lines, index)) if tells and not _NORMAL.search(line) else ""
+        return message(_record(lines, index)) if tells and not is_normal_end(line) else ""
     return ""
 
 

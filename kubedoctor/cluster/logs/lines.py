@@ -53,6 +53,23 @@ CRASH = re.compile(
 _COMPLAINT = re.compile(r"(?:Error|ERROR|error|FATAL|Fatal|fatal): |flag provided but not defined: ")
 
 
+_LAST_WORD = re.compile(r'\] "command failed"|(?i:leader ?election lost)')
+_NORMAL_END = re.compile(r'err="finished without leader elect"')
+
+
+def is_last_word(line: str) -> bool:
+    """Return whether *line* is an error that Kubernetes' programs write right before they exit.
+
+    All other error lines are ordinary noise as long as something follows them.
+    """
+    return _LAST_WORD.search(line) is not None and not is_normal_end(line)
+
+
+def is_normal_end(line: str) -> bool:
+    """Return whether *line* is the `command failed` of a kube-scheduler that was asked to stop."""
+    return _NORMAL_END.search(line) is not None
+
+
 def head(line: str) -> Head | None:
     """Return level and time stamp of a line that begins a record; None for plain text and for lines that go on."""
     if not line:
@@ -159,7 +176,7 @@ def _klog_message(text: str) -> str:
         return _joined(said, unquote(error[1]))
     if error[2]:
         return _joined(said, error[2])
-    value = text[error.end() :].partition("\n >")[0]
+    value = text[error.end() :].partition("\n >")[0].removeprefix("\n")
     return _joined(said, "\n".join(line.removeprefix("\t") for line in value.splitlines()))
 
 
@@ -174,6 +191,6 @@ def _json_message(fields: dict[str, Any]) -> str:
 
 
 def _joined(said: str, error: str) -> str:
-    if not error or error in said:
+    if not error or said.endswith(error):
         return said
     return error if not said or said in _EMPTY_WORDS or error.startswith(said) else f"{said}: {error}"
