@@ -54,7 +54,7 @@ def _head(plan: Plan) -> str:
         lines += [
             "#",
             "# `kubedoctor up` runs them in a sandbox with a network of its own. This script runs them where you are:",
-            f"# the ports have to be free, and {plan.address}, which the API server advertises, leads nowhere for pods.",
+            f"# the ports have to be free; {plan.address}, which the API server advertises, is no address of yours.",
         ]
     lines += [f"# note: {note}" for note in plan.notes]
     return "\n".join(line.replace("\n", " ") for line in lines) + "\n"
