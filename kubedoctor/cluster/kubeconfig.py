@@ -16,7 +16,7 @@ ADMIN = "admin"
 
 _PLAIN = re.compile(r"[/A-Za-z]([A-Za-z0-9/_.@+=:-]*[A-Za-z0-9/_.@+=-])?")
 _WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}  # what YAML 1.1 takes for something else
-_UNPRINTABLE = re.compile("[\x7f-\x84\x86-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+_UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,13 +43,17 @@ def sudo_caller(environment: Mapping[str, str]) -> Person | None:
 
 
 def owner_of(path: Path) -> Person | None:
-    """Return whom root has to act as at *path*: the owner of the file, else of the directory; None for itself."""
+    """Return whom root has to act as at *path*, None for itself.
+
+    The first directory or link on the way that is not root's decides: its owner can make the rest lead anywhere.
+    """
     if os.geteuid() != 0:
         return None
-    for place in (path, *path.parents):
+    for place in (*reversed(path.parents), path):
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             found = place.lstat()
-            return None if found.st_uid == 0 else person(found.st_uid, found.st_gid)
+            if found.st_uid != 0:
+                return person(found.st_uid, found.st_gid)
     return None
 
 
