@@ -51,11 +51,6 @@ class Relay:
         self._paused = False  # out of descriptors: nothing is accepted
         self._look_again = 0.0
 
-    @property
-    def connections(self) -> int:
-        """How many connections there are now."""
-        return len(self._ends) // 2 + len(self._unconnected)
-
     def add(self, listener: socket.socket, target: tuple[str, int], outside: int | str) -> None:
         """Serve *listener*, which the relay owns from now on, with connections to *target*; *outside* is its name.
 
@@ -159,6 +154,8 @@ class Relay:
         if connection.closed:
             del self._ends[connection.client.fileno], self._ends[connection.target.fileno]
             self._look_again = 0.0  # there are descriptors again
+            if not self._ends:
+                self._pipes.trim()  # a relay at rest keeps nothing
             return True
         self._watch(connection)
         if events & EPOLLHUP and end.mask == 0:
