@@ -24,10 +24,10 @@ def check_together(config: ClusterConfig, origins: Origins) -> list[str]:
 
 
 def _check_components(config: ClusterConfig, origins: Origins) -> None:
-    for other, word in (("without", "leaves out"), ("external", "declares as external")):
+    for other, word in (("without", "leaves it out"), ("external", "says it runs elsewhere")):
         names = {item.partition("=")[0] for item in getattr(config, other)}
         if both := sorted(names & set(config.only)):
-            raise ConfigError(f"{said(origins, 'only')} asks for {both[0]}, {said(origins, other)} {word} it")
+            raise ConfigError(f"{said(origins, 'only')} asks for {both[0]}, {said(origins, other)} {word}")
 
 
 def _check_signing(config: ClusterConfig, origins: Origins) -> None:

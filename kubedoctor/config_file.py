@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kubedoctor.config_values import absolute
+from kubedoctor.config_values import absolute, one_line
 from kubedoctor.errors import ConfigError
 
 NAME = "kubedoctor.toml"
@@ -57,7 +57,7 @@ def read_file(path: Path, shown_as: str) -> dict[str, Any]:
 
 def shown_path(path: Path, cwd: Path) -> str:
     """Return a path as messages name it: relative when it is below *cwd*."""
-    return str(path.relative_to(cwd)) if path.is_relative_to(cwd) else str(path)
+    return one_line(str(path.relative_to(cwd)) if path.is_relative_to(cwd) else str(path))
 
 
 def _require_trust(path: Path, env: Mapping[str, str]) -> None:

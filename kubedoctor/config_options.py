@@ -58,9 +58,10 @@ def put_given(layer: Layer, name: str, given: object, origin: str, base: Path) -
 def put_scalar(layer: Layer, name: str, text: str, origin: str, base: Path) -> None:
     """Add the value that *text* spells for an option without parts."""
     try:
-        layer.put((name,), from_text(options()[name], text, base), origin)
+        value = from_text(options()[name], text, base)
     except ConfigError as problem:
         raise at(origin, problem) from None
+    layer.put((name,), value, origin)
 
 
 def put_items(layer: Layer, name: str, texts: Iterable[str], origin: str, base: Path) -> None:
@@ -68,11 +69,11 @@ def put_items(layer: Layer, name: str, texts: Iterable[str], origin: str, base: 
     for text in texts:
         try:
             key, value = leaf(name, text, base)
-            if key[0] == "vmodule" and key in layer.settings:  # `--vmodule C=a=1 --vmodule C=b=2` means both
-                value = f"{layer.settings[key].value},{value}"
-            layer.put(key, value, f"{origin} {_target(name, key, text)}" if origin.startswith("--") else origin)
         except ConfigError as problem:
             raise at(origin, problem) from None
+        if key[0] == "vmodule" and key in layer.settings:  # `--vmodule C=a=1 --vmodule C=b=2` means both
+            value = f"{layer.settings[key].value},{value}"
+        layer.put(key, value, f"{origin} {_target(name, key, text)}" if origin.startswith("--") else origin)
 
 
 def _target(name: str, key: Key, text: str) -> str:

@@ -12,7 +12,7 @@ from kubedoctor import config_wishes as wishes
 from kubedoctor.components import FlagValue
 from kubedoctor.config import Form, options
 from kubedoctor.config_options import is_mapping, is_path, port_leaf
-from kubedoctor.config_values import Key, Layer, absolute, at, closest, dashed, plain, shown
+from kubedoctor.config_values import Key, Layer, absolute, at, closest, dashed, one_line, plain, shown
 from kubedoctor.errors import ConfigError
 
 COMPONENT_KEYS = ("flags", "without-flags", "env", "v", "vmodule", "json-logs", "binary", "port", "ports")
@@ -144,7 +144,7 @@ class _Reader:
 
     def put(self, key: Key, where: str, value: object) -> None:
         """Add a setting that stands at *where*."""
-        self.layer.put(key, value, f"file {self.file}: {where}")
+        self.layer.put(key, value, f"file {self.file}: {one_line(where)}")
 
     def unknown(self, where: str, key: str, known: Iterable[str]) -> ConfigError:
         """Return the error for a key nobody reads, with the one that was meant."""
@@ -153,7 +153,7 @@ class _Reader:
         else:
             meant = closest(key, known)
             hint = f"did you mean `{meant}`?" if meant else "`kubedoctor config --all` lists what can be set"
-        return _PlacedError(f"{self.file}: unknown key `{where}`", hint=hint)
+        return _PlacedError(f"{self.file}: unknown key {shown(where)}", hint=hint)
 
     @contextmanager
     def at(self, where: str) -> Iterator[None]:
@@ -163,7 +163,7 @@ class _Reader:
         except _PlacedError:
             raise
         except ConfigError as problem:
-            placed = at(f"{self.file}: {where}", problem)
+            placed = at(f"{self.file}: {one_line(where)}", problem)
             raise _PlacedError(placed.message, hint=placed.hint) from None
 
 

@@ -61,9 +61,14 @@ def shown(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        text = "".join(character if character.isprintable() else "?" for character in value)
+        text = one_line(value)
         return f"`{text if len(text) <= 60 else text[:57] + '…'}`"
     return str(value)
+
+
+def one_line(text: str) -> str:
+    """Return *text* with `?` for what would break a line or drive a terminal."""
+    return text if text.isprintable() else "".join(char if char.isprintable() else "?" for char in text)
 
 
 def at(origin: str, problem: ConfigError) -> ConfigError:
