@@ -302,7 +302,10 @@ class ClusterConfig:
 
     # manner
     daemon: bool = option(
-        True, env=("ENABLE_DAEMON",), help="return when ready, or stay attached", flag="--daemon/--foreground"
+        True,
+        env=("ENABLE_DAEMON",),
+        help="`up` returns when the cluster is ready; false: it stays attached, as with --foreground",
+        flag="-",
     )
     verbose: int = option(0, env=("KUBE_VERBOSE",), help="how much kubedoctor itself tells", flag="-", form=Form.LEVEL)
     timeout: float = option(120.0, help="seconds until a cluster that is not ready counts as failed", form=Form.SECONDS)

@@ -142,6 +142,9 @@ def absolute(text: str, base: Path) -> str:
 
 def closest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """Return the known word most like *word*, "" if none is."""
+    candidates = list(known)
+    if not candidates:
+        return ""
     import difflib
 
-    return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=cutoff)), "")
+    return next(iter(difflib.get_close_matches(word, candidates, n=1, cutoff=cutoff)), "")

@@ -115,9 +115,9 @@ def test_a_file_made_of_a_configuration_says_the_same(
             "api_port": "7443",
             "ports": ("etcd.peer=1", "x=2"),
             "json_logs": ("etcd",),
-            "env": ('etcd.A=ü\\"\n',),
+            "env": ('etcd.A=ü\\"\n\x7f',),
             "publish": ("1", "2:3"),
-            "daemon": False,
+            "node": False,
         }
     )
     text = "\n".join(as_toml(resolved, everything=True))
@@ -144,7 +144,7 @@ def test_other_variables_are_explained_too(capsys: pytest.CaptureFixture[str]) -
         ("API_PORT", "no insecure ports"),
         ("KUBELET_HOST", "of the node"),
         ("TMP_DIR", "is not read"),
-        ("--foreground", "stay attached"),
+        ("--no-build", "building from Go modules"),
         ("set", "removes it"),
     ):
         assert run(["config", "--explain", name]) == 0
