@@ -15,7 +15,6 @@ from typing import Any
 
 from kubedoctor.components import FlagValue
 
-
 _HOST_NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-._")
 
 
@@ -393,7 +392,7 @@ class ClusterConfig:
             ) from None
 
     def api_server_names(self) -> tuple[str, ...]:
-        """Return every address and name kube-apiserver is reached by, for its certificate; wildcard addresses left out."""
+        """Return every address and name kube-apiserver is reached by, for its certificate; without wildcard ones."""
         from os import uname
 
         machine = uname().nodename  # `(none)` where nobody has set one

@@ -112,6 +112,7 @@ TOP = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(TOP, JSON | st.dictionaries(st.sampled_from(["etcd", "server", "a"]), JSON), max_size=3))
 def test_whatever_the_tables_hold_is_read_or_refused(data: dict[str, Any]) -> None:
     message = "f: "

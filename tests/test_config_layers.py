@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kubedoctor.cluster.paths import NAME
@@ -82,6 +82,7 @@ def settle(
     )
 
 
+@settings(deadline=None)
 @given(st.sampled_from(SCALARS), st.tuples(st.booleans(), st.booleans(), st.booleans()))
 def test_of_any_subset_of_layers_the_highest_present_wins(name: str, present: tuple[bool, bool, bool]) -> None:
     field = options()[name]
@@ -122,6 +123,7 @@ def test_of_any_subset_of_layers_the_highest_present_wins(name: str, present: tu
         assert value == expected
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(st.sampled_from(["a", "b", "c"]), st.integers(0, 9).map(str)),
     st.dictionaries(st.sampled_from(["a", "b", "c"]), st.integers(0, 9).map(str)),

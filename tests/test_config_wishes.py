@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kubedoctor import config_wishes as wishes
@@ -14,11 +14,13 @@ FLAGS = st.from_regex(wishes.FLAG, fullmatch=True)
 VALUES = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
 
 
+@settings(deadline=None)
 @given(COMPONENTS, FLAGS, VALUES)
 def test_a_flag_comes_back_whatever_its_value(component: str, flag: str, value: str) -> None:
     assert wishes.parse_set(f"{component}.{flag}={value}") == (component, flag, value)
 
 
+@settings(deadline=None)
 @given(COMPONENTS, FLAGS)
 def test_a_flag_without_value_is_bare_and_one_with_a_dash_removed(component: str, flag: str) -> None:
     assert wishes.parse_set(f"{component}.{flag}") == (component, flag, True)
@@ -26,22 +28,26 @@ def test_a_flag_without_value_is_bare_and_one_with_a_dash_removed(component: str
     assert wishes.parse_set(f"{component}.--{flag}=1") == (component, flag, "1")
 
 
+@settings(deadline=None)
 @given(COMPONENTS, st.from_regex(wishes.VARIABLE, fullmatch=True), VALUES)
 def test_a_variable_comes_back_whatever_its_value(component: str, variable: str, value: str) -> None:
     assert wishes.parse_env(f"{component}.{variable}={value}") == (component, variable, value)
 
 
+@settings(deadline=None)
 @given(COMPONENTS, st.integers(0, 999))
 def test_a_level_comes_back(component: str, level: int) -> None:
     assert wishes.parse_level(f"{component}={level}") == (component, level)
     assert wishes.parse_level(str(level)) == ("", level)
 
 
+@settings(deadline=None)
 @given(COMPONENTS, st.from_regex(wishes.VMODULE, fullmatch=True))
 def test_a_pattern_comes_back(component: str, pattern: str) -> None:
     assert wishes.parse_vmodule(f"{component}={pattern}") == (component, pattern)
 
 
+@settings(deadline=None)
 @given(COMPONENTS)
 def test_json_logs_are_wanted_or_taken_back(component: str) -> None:
     assert wishes.parse_json_logs(component) == (component, True)
@@ -52,6 +58,7 @@ PORTS = st.integers(1, 65535)
 ADDRESSES = st.ip_addresses().map(lambda address: f"[{address}]" if address.version == 6 else str(address))
 
 
+@settings(deadline=None)
 @given(ADDRESSES, PORTS, PORTS)
 def test_a_publication_comes_back(address: str, outside: int, inside: int) -> None:
     bare = address.strip("[]")
@@ -61,11 +68,13 @@ def test_a_publication_comes_back(address: str, outside: int, inside: int) -> No
     assert wishes.parse_publish(str(inside)) == ("127.0.0.1", 0, inside)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["", "webhook", "a.b.c", "hooks.default.svc"]), PORTS)
 def test_a_reach_comes_back(name: str, port: int) -> None:
     assert wishes.parse_reach(f"{name}={port}" if name else str(port)) == (name, port)
 
 
+@settings(deadline=None)
 @given(COMPONENTS, st.sampled_from(["127.0.0.1", "127.0.0.1:2379", "https://etcd.example:2379", "[::1]:2379"]))
 def test_an_external_component_comes_back(component: str, address: str) -> None:
     assert wishes.parse_external(component) == (component, "")
@@ -75,6 +84,7 @@ def test_an_external_component_comes_back(component: str, address: str) -> None:
 ANYTHING = st.text(max_size=30) | st.from_regex(r"[a-z.=:,\[\]0-9-]{0,12}", fullmatch=True)
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(
         [

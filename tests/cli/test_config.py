@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kubedoctor.cli.config import as_text, as_toml, config
@@ -91,6 +91,7 @@ def test_what_cannot_be_used_is_one_line_and_status_2(
     assert err.splitlines()[0] == line
 
 
+@settings(deadline=None, max_examples=30)
 @given(
     st.lists(
         st.tuples(
