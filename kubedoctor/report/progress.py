@@ -65,6 +65,8 @@ class Progress:
         state = event.state or (State.FAILED if event.event == "failed" else row.state)
         parts = [event.message] if event.exit in event.message else [event.exit, event.message]
         detail = visible(" ".join(": ".join(part for part in parts if part).split()))
+        if state == State.STARTING and detail.startswith(("/", "port ")):  # what the probe asks for, and its answer
+            detail = f"waiting for {detail}"
         if (state, detail) == (row.state, row.detail):
             return
         changed = state != row.state

@@ -107,7 +107,7 @@ def _trouble(component: ComponentStatus) -> str:
     """Return why the component is not ready; for one that is and has died before, how it ended."""
     ended = component.last_exit
     if component.state == State.WAITING:
-        return _for(component.reason)
+        return visible(component.reason)
     if ended and not component.ready:
         said = [ended.reason, ended.log_line]
         if component.reason and component.reason not in said and component.state != State.EXITED:
@@ -116,10 +116,6 @@ def _trouble(component: ComponentStatus) -> str:
     if ended and component.restarts:
         return visible(f"last ended by {ended.reason}" + (f": {ended.log_line}" if ended.log_line else ""))
     return "" if component.ready else visible(component.reason)
-
-
-def _for(reason: str) -> str:
-    return visible(reason if not reason or reason.startswith(("for ", "waiting")) else f"for {reason}")
 
 
 def _choices(component: ComponentStatus, status: Status, seen: Seen) -> list[str]:

@@ -91,6 +91,12 @@ def test_what_the_whole_place_is_busy_with_is_a_last_line_that_goes_again(termin
         assert terminal.screen[1:] == [""]
 
 
+def test_what_a_probe_waits_for_is_told(terminal: Terminal) -> None:
+    with Progress(terminal, ["etcd"], live=True) as progress:
+        progress.update(event("etcd", "starting", 0.1, "/readyz: rbac"))
+        assert terminal.screen[0].endswith("starting         waiting for /readyz: rbac")
+
+
 def test_an_exit_is_told_once(terminal: Terminal) -> None:
     with Progress(terminal, ["etcd"], live=True) as progress:
         progress.update(event("etcd", "failed", 0.3, "exit status 1; given up", exit="exit status 1"))

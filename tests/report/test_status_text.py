@@ -47,7 +47,7 @@ STATUS = Status(
         component("etcd", version="3.7.3"),
         component("kube-scheduler", binary="/home/me/kube-scheduler"),
         KUBELET,
-        component("coredns", state="waiting", ready=False, ready_since="", reason="kubelet"),
+        component("coredns", state="waiting", ready=False, ready_since="", reason="waits for kubelet"),
     ),
 )
 SEEN = Seen(
@@ -67,7 +67,7 @@ def test_the_status_is_one_line_for_the_cluster_and_one_for_each_component() -> 
         "  etcd            ready    2 h 14 min         0  1 %   43 MiB  3.7.3",
         "  kube-scheduler  ready    2 h 14 min         0    -        -  v1.37.2  binary /home/me/kube-scheduler; v=6",
         '  kubelet         backoff        12 s         4    -        -  v1.37.2  exit status 1: unknown field "drivr"',
-        "  coredns         waiting           -         0    -        -  v1.37.2  for kubelet",
+        "  coredns         waiting           -         0    -        -  v1.37.2  waits for kubelet",
     ]
 
 
