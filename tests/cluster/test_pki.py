@@ -370,6 +370,17 @@ def test_openssl_agrees(config: ClusterConfig, key_type: str) -> None:
         subprocess.run([*verify, "-CAfile", *files], check=True, capture_output=True)
 
 
+def test_several_at_once_agree(config: ClusterConfig) -> None:
+    code = (
+        "import sys; from pathlib import Path; from kubedoctor.config import ClusterConfig;"
+        "from kubedoctor.cluster.pki import issue; issue(ClusterConfig(name='test', directory=Path(sys.argv[1])), ())"
+    )
+    argv = [sys.executable, "-c", code, str(config.directory)]
+    processes = [subprocess.Popen(argv, cwd=Path(__file__).parents[2]) for _ in range(3)]
+    assert [process.wait() for process in processes] == [0, 0, 0]
+    assert issue(config, ()) == Issued()
+
+
 def test_importing_the_package_costs_no_cryptography() -> None:
     code = "import sys, kubedoctor.cluster.pki; sys.exit('cryptography' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
