@@ -20,6 +20,8 @@ T = TypeVar("T")
 
 def to_json(value: object) -> Any:
     """Return *value* as what `json.dumps` takes."""
+    if value is None or type(value) in (str, int, bool):  # nearly everything: the keeper writes its state often
+        return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: to_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Enum):
@@ -32,7 +34,7 @@ def to_json(value: object) -> Any:
         return [to_json(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{value} has no JSON form")  # json.dumps would write what no other reader takes
-    if value is None or isinstance(value, (str, int, float, bool)):
+    if isinstance(value, (str, int, float)):
         return value
     raise TypeError(f"{type(value).__name__} has no JSON form")
 

@@ -66,12 +66,12 @@ def restart(
     changes: dict[str, object] = {}
     if binary:
         changes["binary"] = (f"{component}={os.path.abspath(binary)}",)  # noqa: PTH100 - a link may be meant
-    if flags:
-        changes["set"] = tuple(f"{component}.{flag}" for flag in flags)
-    if level is not None:
-        changes["v"] = (f"{component}={level}",)
-    if vmodule:
-        changes["vmodule"] = (f"{component}={vmodule}",)
+    wishes = list(flags)
+    # As flags, which have the last word: an earlier `--set C.v=…` would win over `--v`.
+    wishes += [f"v={level}"] if level is not None else []
+    wishes += [f"vmodule={vmodule}"] if vmodule else []
+    if wishes:
+        changes["set"] = tuple(f"{component}.{wish}" for wish in wishes)
     if changes:
         _change(app, component, name, changes)
     else:

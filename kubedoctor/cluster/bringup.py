@@ -132,7 +132,7 @@ def failure(plan: Plan, event: Event) -> ComponentFailed:
     except OSError:
         line = ""
     message = f"{component.name} failed: {event.message}" + (f"\n  {line}" if line else "")
-    return ComponentFailed(message, hint=f"read its log: {component.log}")
+    return ComponentFailed(message, hint=f"its log: {component.log}\nwhat did start can be kept for a look: --keep")
 
 
 def too_late(plan: Plan, waiting: Waiting, timeout: float) -> ComponentFailed:

@@ -83,7 +83,7 @@ def _offer_reach(plan: Plan, channel: Channel) -> None:
 
 def _report(channel: Channel, message: str) -> None:
     try:
-        channel.send({"event": "failed", "component": "", "message": message, "log_line": ""})
+        channel.send({"event": "failed", "message": message})
         while channel.wants_write:
             channel.flush()
     except ChannelClosed:

@@ -125,6 +125,7 @@ class Keeper:
         for source in (self._wakeup.readable, self._listener.fileno(), self._pidfd):
             self._poll.register(source, select.POLLIN)
         while True:
+            self._record.settle()
             self._watch_writers()
             ready = dict(self._poll.poll(self._milliseconds()))
             if self._kill_at is not None and time.monotonic() >= self._kill_at:
@@ -196,9 +197,9 @@ class Keeper:
             case "stopping":
                 record.enter(Phase.STOPPING)
                 record.happened("stopping")
-            case "failed":
-                record.enter(Phase(record.status.phase), failure=_failure(message))
-                record.happened("failed", component=str(message.get("component", "")), message=str(message["message"]))
+            case "failed":  # the place itself, not one of its components
+                record.enter(Phase(record.status.phase), failure=str(message["message"]))
+                record.happened("failed", message=str(message["message"]))
             case "note":
                 record.happened("note", message=str(message["message"]))
             case "listeners":
@@ -279,7 +280,7 @@ class Keeper:
         for descriptor in descriptors:
             os.close(descriptor)
         if request == "status":
-            self._reply(client, {"id": number, "ok": True, "place": to_json(self._record.status)})
+            self._reply(client, {"id": number, "ok": True, "place": to_json(self._record.current())})
         elif request == "events":
             self._follow(client, int(message.get("since", 0)), number)
         elif request == "shutdown":
@@ -332,6 +333,7 @@ class Keeper:
         cgroups.remove(self._record.status.cgroups)
         with contextlib.suppress(OSError):
             self._paths.socket.unlink()
+        self._record.settle()
         self._record.happened("stopped", message=failure)
         deadline = time.monotonic() + 1.0  # a client that does not read does not hold the lock for long
         for client in self._clients.values():
@@ -344,11 +346,6 @@ def _replaced(status: PlaceStatus, **changes: Any) -> PlaceStatus:
     from dataclasses import replace
 
     return replace(status, **changes)
-
-
-def _failure(message: Mapping[str, Any]) -> str:
-    line, component = str(message.get("log_line", "")), str(message.get("component", ""))
-    return f"{component + ': ' if component else ''}{message['message']}" + (f": {line}" if line else "")
 
 
 def main() -> None:

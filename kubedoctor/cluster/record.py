@@ -38,6 +38,8 @@ class Record:
         self._started = time.monotonic()
         self._components = {component.name: _fresh(plan, component) for component in plan.components}
         self._seq = 0
+        self._changed = False
+        self._written: dict[str, tuple[ComponentStatus, Any]] = {}
         self.events: deque[Event] = deque(maxlen=_REMEMBERED)
         self.listeners: list[Callable[[Event], None]] = []
         with contextlib.suppress(OSError):
@@ -51,11 +53,11 @@ class Record:
                 kept = {key: getattr(fresh[name], key) for key in ("binary", "version", "ports", "log", "kind")}
                 fresh[name] = replace(status, **kept)
         self._components = fresh
-        self.write()
+        self._changed = True
 
-    def component(self, name: str) -> ComponentStatus | None:
-        """Return what is known of a component."""
-        return self._components.get(name)
+    def current(self) -> PlaceStatus:
+        """Return the state of the place as it is now."""
+        return replace(self.status, components=tuple(self._components.values()))
 
     def heard(self, message: Mapping[str, Any], pidfd: int | None) -> None:
         """Take in a `state` message of the supervisor, with the pidfd of a process it has just spawned."""
@@ -77,9 +79,14 @@ class Record:
             last_exit = Exit(time=now(), reason=ended, log_line=str(message.get("log_line", "")))
             changes |= {"pid": 0, "pid_inside": 0, "start_ticks": 0, "ready_since": "", "last_exit": last_exit}
         self._components[name] = replace(status, **changes)
-        self.write()
+        self._changed = True
         if message.get("answered") and status.state == state.value and not status.reason.startswith("/"):
             self.happened("answer", component=name, state=state.value, message=reason)
+        if message.get("fatal"):
+            last_exit = self._components[name].last_exit
+            line = last_exit.log_line if last_exit else ""
+            self.enter(Phase(self.status.phase), failure=f"{name}: {reason}" + (f": {line}" if line else ""))
+            self.happened("failed", component=name, state=State.FAILED.value, message=reason, exit=ended)
         self.happened("state", component=name, state=state.value, message=reason, exit=ended)
 
     def happened(self, event: str, **fields: Any) -> None:
@@ -104,7 +111,7 @@ class Record:
         if phase != self.status.phase:
             self.status = replace(self.status, phase=phase.value, since=now())
         self.status = replace(self.status, failure=failure or ("" if phase is Phase.READY else self.status.failure))
-        self.write()
+        self._changed = True
 
     def ended(self) -> None:
         """Record that no process of the place is left."""
@@ -118,13 +125,28 @@ class Record:
         }
         self._components = {name: replace(status, **gone) for name, status in self._components.items()}
 
+    def settle(self) -> None:
+        """Write what changed since the last time; called before anybody waits, so that many changes are one write."""
+        if self._changed:
+            self.write()
+
     def write(self) -> None:
         """Replace state.json; a full disk is no reason to stop a cluster, so the failure is only logged."""
-        self.status = replace(self.status, components=tuple(self._components.values()))
+        self._changed = False
+        self.status = self.current()
         try:
-            write_atomically(self._paths.state, json.dumps(to_json(self.status), ensure_ascii=False))
+            write_atomically(self._paths.state, json.dumps(self._document(), ensure_ascii=False))
         except OSError as problem:
             print(f"{now()} state.json cannot be written: {problem}", flush=True)  # noqa: T201 - goes to keeper.log
+
+    def _document(self) -> dict[str, Any]:
+        """Return state.json; of a component that has not changed since the last time, what was made of it then."""
+        for name, status in self._components.items():
+            if self._written.get(name, (None,))[0] is not status:
+                self._written[name] = (status, to_json(status))
+        document: dict[str, Any] = to_json(replace(self.status, components=()))
+        document["components"] = [self._written[name][1] for name in self._components]
+        return document
 
 
 def _fresh(plan: Plan, component: PlannedComponent) -> ComponentStatus:

@@ -249,9 +249,7 @@ class Supervisor:
             running.state = State.BACKOFF
             running.retry_at = now + min(BACKOFF_LONGEST, 2.0 ** (len(running.exits) - 1))
             message = reason
-        self._tell(running, message, exit=reason, log_line=log_line)
-        if not running.was_ready:
-            self._send({"event": "failed", "component": running.plan.name, "message": message, "log_line": log_line})
+        self._tell(running, message, exit=reason, log_line=log_line, fatal=not running.was_ready)
 
     # --- what the cluster as a whole is -------------------------------------------------------------------------------
 
@@ -293,6 +291,7 @@ class Supervisor:
         exit: str = "",  # noqa: A002 - the word of the document
         log_line: str = "",
         answered: bool = False,
+        fatal: bool = False,
         descriptors: tuple[int, ...] = (),
     ) -> None:
         event = {
@@ -304,6 +303,7 @@ class Supervisor:
             "log_line": log_line,
             "answered": answered,
             "pid_inside": running.pid,
+            "fatal": fatal,  # it ended before it ever was ready: a bring-up has failed
         }
         self._send(event, descriptors)
         for waiter in [waiter for waiter in self._waiters if waiter.component == running.plan.name]:

@@ -73,11 +73,15 @@ class RelayProcess:
                 return int(value.split()[0])
         raise KeyError(key)
 
-    def wakeups_within(self, seconds: float) -> int:
-        """Return how often the relay woke up in this time."""
-        before = self.status("voluntary_ctxt_switches") + self.status("nonvoluntary_ctxt_switches")
+    def is_quiet(self, seconds: float) -> bool:
+        """Return whether the relay uses no time of a processor for a while; a loop that spins uses nearly all of it."""
+        before = self._ticks()
         select.select([], [], [], seconds)  # an interval in which nothing is to happen
-        return self.status("voluntary_ctxt_switches") + self.status("nonvoluntary_ctxt_switches") - before
+        return self._ticks() - before <= 2  # hundredths of a second: what it did before may be counted late
+
+    def _ticks(self) -> int:
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return int(fields[11]) + int(fields[12])  # utime and stime
 
     def forget(self) -> None:
         """Close the channel, which ends the relay."""

@@ -1,0 +1,65 @@
+"""What a run could leave behind on the machine, as one comparable value."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+CGROUPS = Path("/sys/fs/cgroup")
+
+
+def snapshot(home: Path) -> dict[str, frozenset[str]]:
+    """Return all that may not change by a cluster coming and going; processes are those that know of *home*."""
+    return {
+        "processes": frozenset(processes(home)),
+        "mounts": frozenset(Path("/proc/self/mountinfo").read_text().splitlines()),
+        "interfaces": frozenset(os.listdir("/sys/class/net")),
+        "cgroups": frozenset(str(path) for path in _cgroups()),
+        "routes": frozenset(Path("/proc/net/route").read_text().splitlines()),
+        "sysvipc": frozenset(
+            line.split()[0] for name in ("shm", "sem", "msg") for line in _lines(f"/proc/sysvipc/{name}")[1:]
+        ),
+        "shm": frozenset(os.listdir("/dev/shm")),
+        "sysctls": frozenset(_sysctls()),
+    }
+
+
+def difference(before: dict[str, frozenset[str]], after: dict[str, frozenset[str]]) -> dict[str, list[str]]:
+    """Return by kind what is there after and was not before, and what is gone."""
+    return {
+        kind: sorted({f"+ {item}" for item in after[kind] - before[kind]} | {f"- {item}" for item in before[kind] - after[kind]})
+        for kind in before
+        if before[kind] != after[kind]
+    }
+
+
+def processes(home: Path) -> list[str]:
+    """Return the processes whose command line or environment names *home*, zombies left out, and our own."""
+    found, needle = [], os.fsencode(home)
+    for directory in Path("/proc").glob("[0-9]*"):
+        try:
+            name = (directory / "comm").read_text().strip()
+            state = (directory / "stat").read_text().rpartition(")")[2].split()[0]
+            told = (directory / "cmdline").read_bytes() + (directory / "environ").read_bytes()
+        except OSError:
+            continue
+        if state != "Z" and needle in told and int(directory.name) != os.getpid():
+            found.append(f"{directory.name} {name}")
+    return found
+
+
+def _cgroups() -> list[Path]:
+    return [path for path in CGROUPS.glob("**/kubedoctor-*") if path.is_dir()] if CGROUPS.is_dir() else []
+
+
+def _sysctls() -> list[str]:
+    """Return the settings that a cluster could change for everybody; counters of the kernel are none."""
+    names = ("kernel/panic", "kernel/panic_on_oops", "vm/overcommit_memory", "vm/panic_on_oom", "net/ipv4/ip_forward")
+    return [f"{name} {Path('/proc/sys', name).read_text().strip()}" for name in names]
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        return Path(path).read_text().splitlines()
+    except OSError:
+        return []
