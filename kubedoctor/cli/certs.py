@@ -24,7 +24,7 @@ def certs() -> None:
     """List and renew the certificates of a cluster."""
 
 
-@certs.command("list")
+@certs.command("list", short_help="list certificates with their expiry")
 @cluster_option
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="form of the list")
 @pass_app
@@ -90,7 +90,7 @@ def shortened(sans: tuple[str, ...]) -> str:
     return ", ".join(shown)
 
 
-@certs.command("renew")
+@certs.command("renew", short_help="renew certificates, or an authority and all it signed")
 @click.argument("names", nargs=-1, metavar="[CERTIFICATE]...")
 @click.option("--all", "every", is_flag=True, help="renew every certificate, but no authority")
 @cluster_option
