@@ -22,8 +22,8 @@ _AUTHORITY_DAYS, _LEAF_DAYS = 3650, 365
 def plan_shell(
     plan: Plan,
     config: ClusterConfig,
-    *,
     certificates: Iterable[Certificate],
+    *,
     kubeconfigs: Sequence[Kubeconfig],
 ) -> str:
     """Return the script. Certificates that are there are used, the others it makes with openssl."""

@@ -18,6 +18,9 @@ TRACE_COLLECTOR = 4317
 """OpenTelemetry's port for gRPC: where components send their traces, on the host's loopback."""
 
 
+DEFAULT_CLUSTER = ClusterConfig().name
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PortWish:
     """A port to be bound outside by whoever starts the place.
@@ -95,7 +98,9 @@ def _planned(config: ClusterConfig, name: str, port: Port, bound: Mapping[str, i
         return PlannedPort(name=port.name, inside=port.inside, outside=port.inside, outside_address="127.0.0.1")
     if port.publish is None:
         return PlannedPort(name=port.name, inside=port.inside)
-    outside = bound.get(f"{name}.{port.name}", port.publish)
+    # Nobody but the default cluster takes the usual port unasked: others keep a free one of their own.
+    wished = port.publish if port.exact or config.name == DEFAULT_CLUSTER else 0
+    outside = bound.get(f"{name}.{port.name}", wished)
     return PlannedPort(name=port.name, inside=port.inside, outside=outside, outside_address=port.publish_address)
 
 
