@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import types
-import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum
@@ -14,76 +11,19 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
+from support.values import DOCUMENTS, JSON, values_of
 
 from kubedoctor import components
 from kubedoctor.cluster import documents
 from kubedoctor.jsonform import from_json, schema, to_json
 
 FEW = settings(max_examples=30, deadline=None)  # there are many documents; no time limit on a busy machine
-TEXT = st.text(max_size=12)
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
-    lambda children: st.lists(children, max_size=3) | st.dictionaries(TEXT, children, max_size=3),
-    max_leaves=6,
-)
-
-FLOATS = st.floats(allow_nan=False, allow_infinity=False)
-SCALARS: dict[Any, st.SearchStrategy[Any]] = {
-    str: TEXT,
-    int: st.integers(),
-    float: FLOATS,
-    bool: st.booleans(),
-    type(None): st.none(),
-    Any: JSON,
-    object: JSON,
-}
-
-
-def documents_of(kind: Any) -> st.SearchStrategy[Any]:
-    """Return a strategy for values of *kind*, by its type hints; hypothesis's own does not fill `Any`."""
-    arguments = typing.get_args(kind)
-    if kind in SCALARS:
-        return SCALARS[kind]
-    if typing.get_origin(kind) in (typing.Union, types.UnionType):
-        return st.one_of([documents_of(argument) for argument in arguments])
-    if typing.get_origin(kind) is tuple:
-        return st.lists(documents_of(arguments[0]), max_size=2).map(tuple)
-    if typing.get_origin(kind) is Mapping:
-        return st.dictionaries(TEXT, documents_of(arguments[1]), max_size=2)
-    if dataclasses.is_dataclass(kind):
-        hints = typing.get_type_hints(kind)
-        return st.builds(
-            typing.cast("type[Any]", kind),
-            **{field.name: documents_of(hints[field.name]) for field in dataclasses.fields(kind)},
-        )
-    return st.sampled_from(kind)
-
-
-DOCUMENTS = [
-    components.Certificate,
-    components.Component,
-    components.Download,
-    components.File,
-    components.Found,
-    components.GoBuild,
-    components.Kubeconfig,
-    components.Manifest,
-    components.Port,
-    components.Probe,
-    components.Stop,
-    documents.Event,
-    documents.Plan,
-    documents.PlaceStatus,
-    documents.PlannedComponent,
-    documents.Status,
-]
 
 
 @pytest.mark.parametrize("kind", DOCUMENTS, ids=lambda kind: kind.__name__)
 def test_every_document_comes_back_from_its_json_as_it_was(kind: type[Any]) -> None:
     @FEW
-    @given(documents_of(kind))
+    @given(values_of(kind))
     def comes_back(document: Any) -> None:
         assert from_json(kind, json.loads(json.dumps(to_json(document), allow_nan=False))) == document
 
