@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -79,11 +78,14 @@ def _run(app: App, settled: Session, patience: Wait) -> None:
     from kubedoctor.cluster import session
 
     began = time.monotonic()
+    began_with: list[Plan] = []
     shown: list[Progress] = []
 
     def begin(plan: Plan) -> None:
-        _introduce(app, plan)
-        shown.append(_progress(app, plan))
+        began_with.append(plan)
+        if not app.console.quiet:
+            _introduce(app, plan)
+            shown.append(_progress(app, plan))
 
     def tell(event: Event) -> None:
         for display in shown:
@@ -96,7 +98,7 @@ def _run(app: App, settled: Session, patience: Wait) -> None:
         binaries.close()
         for display in shown:
             display.close()
-    if not shown:
+    if not began_with:
         app.console.say(f"cluster `{settled.config.name}` is ready already; nothing differs from what is wished for")
     elif patience.wait:
         app.console.say(f"\nready in {time.monotonic() - began:.1f} s")
@@ -120,7 +122,7 @@ def _progress(app: App, plan: Plan) -> Progress:
     from kubedoctor.report.progress import Progress
 
     names = [component.name for component in plan.components]
-    display = Progress(app.console.stderr, names, app.console.is_live and not app.console.quiet)
+    display = Progress(app.console.stderr, names, app.console.is_live)
     display.__enter__()
     return display
 
@@ -209,8 +211,3 @@ def _stay(app: App, settled: Session) -> None:
             with ControlClient(settled.place.socket) as other:
                 bringup.stop(other, settled.place)
             raise
-
-
-def flags_of(**given: Any) -> Mapping[str, Any]:
-    """Return options as `up` takes them, without those that were not given."""
-    return {name: value for name, value in given.items() if value not in (None, ())}
