@@ -384,3 +384,9 @@ def test_several_at_once_agree(config: ClusterConfig) -> None:
 def test_importing_the_package_costs_no_cryptography() -> None:
     code = "import sys, kubedoctor.cluster.pki; sys.exit('cryptography' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
+
+
+def test_issue_stays_a_function_once_it_was_called(config: ClusterConfig) -> None:
+    issue(config, ())
+    package = sys.modules["kubedoctor.cluster.pki"]
+    assert callable(package.issue), "no module of the package may have its name"

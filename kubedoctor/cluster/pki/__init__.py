@@ -45,6 +45,6 @@ def issue(config: ClusterConfig, certificates: Iterable[Certificate], *, now: da
     of the user's own that cannot be used, PlanError for certificates that contradict each other, and KubedoctorError
     when an authority on disk is broken or the directory cannot be written: each file is then the old or the new one.
     """
-    from kubedoctor.cluster.pki.issue import issue_all
+    from kubedoctor.cluster.pki.issuing import issue_all
 
     return issue_all(config, certificates, now=now)

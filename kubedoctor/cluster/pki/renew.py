@@ -21,7 +21,7 @@ from kubedoctor.cluster.pki.authority import (
     unfit_now,
     utc_now,
 )
-from kubedoctor.cluster.pki.issue import ASKED, settle_leaf
+from kubedoctor.cluster.pki.issuing import ASKED, settle_leaf
 from kubedoctor.cluster.pki.leaf import described
 from kubedoctor.cluster.pki.pem import PemError, read_certificates
 from kubedoctor.cluster.pki.settle import broken, read_signer
