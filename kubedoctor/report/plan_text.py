@@ -55,6 +55,7 @@ def plan_text(plan: Plan, chosen: Mapping[str, ChosenBinary]) -> str:
 
 
 def _component(plan: Plan, component: PlannedComponent, binary: ChosenBinary | None) -> list[str]:
+    common = set.intersection(*(set(each.env.items()) for each in plan.components))
     where = (binary.pending if binary else "") or component.binary
     if binary and not binary.pending:
         where += f" ({binary.source})"
@@ -66,16 +67,20 @@ def _component(plan: Plan, component: PlannedComponent, binary: ChosenBinary | N
         )
     lines += [f"    {_port(port, published=plan.place_kind == 'sandbox')}" for port in component.ports]
     lines += [f"    {_flag(component, flag):<44}  {origin}" for flag, origin in _changed(component).items()]
-    lines += [f"    {name}={value}" for name, value in component.env.items() if name.startswith("KUBE_")]
+    lines += [f"    {name}={value}" for name, value in component.env.items() if (name, value) not in common]
     return lines
 
 
 def _port(port: PlannedPort, *, published: bool) -> str:
     if not published or not port.outside_address:
         return f"port {port.inside} ({port.name})"
-    address = f"[{port.outside_address}]" if ":" in port.outside_address else port.outside_address
-    outside = f"{address}:{port.outside}" if port.outside else f"a free port of {address}"
-    return f"port {port.inside} ({port.name}) published at {outside}"
+    return f"port {port.inside} ({port.name}) published at {_outside(port.outside_address, port.outside)}"
+
+
+def _outside(address: str, port: int) -> str:
+    if not port:
+        return f"a free port of {address}"
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 def _changed(component: PlannedComponent) -> dict[str, str]:
@@ -91,8 +96,7 @@ def _flag(component: PlannedComponent, flag: str) -> str:
 def _more(plan: Plan) -> list[str]:
     lines = [f"  manifest    {manifest.name}, {len(manifest.objects)} objects" for manifest in plan.manifests]
     lines += [
-        f"  publish     port {item.inside} at {item.outside_address}:{item.outside or 'a free port'}"
-        for item in plan.publish
+        f"  publish     port {item.inside} at {_outside(item.outside_address, item.outside)}" for item in plan.publish
     ]
     lines += [
         f"  reach       port {item.port} of the host's loopback" + (f", as {item.name}" if item.name else "")
