@@ -402,7 +402,7 @@ def plain(text: str) -> dict[str, Any]:
     return data
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(kubeconfigs(), st.booleans())
 def test_any_file_gets_the_entries_and_comes_back_to_the_byte(text: str, choose: bool) -> None:
     merged = with_entries(Path("f"), text, ENTRIES, ENTRY_NAMES, choose=choose)
@@ -416,7 +416,7 @@ def test_any_file_gets_the_entries_and_comes_back_to_the_byte(text: str, choose:
     assert put_back(merged, hunks(text, merged)) == text
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(kubeconfigs())
 def test_any_file_loses_the_entries_by_name(text: str) -> None:
     merged = with_entries(Path("f"), text, ENTRIES, ENTRY_NAMES, choose=True)
@@ -428,7 +428,7 @@ def test_any_file_loses_the_entries_by_name(text: str) -> None:
     assert left["current-context"] == (previous if previous in known else "")
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=kubeconfigs())
 def test_merge_and_unmerge_leave_any_file_as_it_was(tmp_path: Path, cluster: ClusterPaths, text: str) -> None:
     path = person_file(tmp_path, text)
