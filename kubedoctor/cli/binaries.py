@@ -40,9 +40,9 @@ def _names() -> click.Argument:
 
 
 @click.group(
-    help="Show and get the binaries that clusters are made of. They are looked for in this order: --binary, --bin-dir, "
-    "a Kubernetes checkout, the cache, $KUBEBUILDER_ASSETS, $PATH. What is in none of them is downloaded, or built from "
-    "Go modules."
+    help="Show and get the binaries that clusters are made of. They are looked for in this order: --binary, "
+    "--bin-dir, a Kubernetes checkout, the cache, $KUBEBUILDER_ASSETS, $PATH. What is in none of them is downloaded, or "
+    "built from Go modules."
 )
 def binaries() -> None:
     """Show and get binaries."""
@@ -144,7 +144,7 @@ def _config(options: dict[str, object]) -> ClusterConfig:
 
 
 def _wanted(app: App, config: ClusterConfig, names: Sequence[str]) -> list[str]:
-    """Return *names*, or without any those of all components and kubectl; raise UsageError for one that nobody knows."""
+    """Return *names*, or if empty those of all components and kubectl; raise UsageError for an unknown one."""
     if names:
         for name in names:
             if not app.manager.binaries(name, config) and name not in config.binary:

@@ -20,7 +20,6 @@ Report = Callable[[str, int, int], None]
 """Is told what is being done, and bytes done and in all (0: not known)."""
 
 _TIMEOUT = httpx.Timeout(30.0, connect=10.0, pool=None)  # seconds without a single byte, not for the whole
-_CHUNK = 1 << 18
 _SMALL_FILE = 1 << 20  # bytes of a checksum file at most
 _DIGESTS = {"sha256": 64, "sha512": 128}  # hex digits
 
@@ -166,7 +165,7 @@ class Transfer:
             with store.clear_errors(), part.open("ab" if go_on else "wb") as out:
                 part.chmod(0o600)
                 try:
-                    for chunk in answer.iter_raw(_CHUNK):
+                    for chunk in answer.iter_raw():
                         if cancelled.is_set():
                             raise Cancelled
                         out.write(chunk)

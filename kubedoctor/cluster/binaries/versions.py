@@ -115,10 +115,12 @@ def suits(kubernetes: Version | None, limits: str) -> bool:
 
     Raise ValueError for limits that are none of these.
     """
-    if not limits or kubernetes is None or not kubernetes.stamped:
+    if not limits:
         return True
     low, dash, high = limits.partition("-")
     first, last = Version.parse(low), Version.parse(high if dash else low)
     if (low and first is None) or (high and last is None) or (first is None and last is None):
         raise ValueError(f"`{limits}` is no range of Kubernetes versions")
+    if kubernetes is None or not kubernetes.stamped:
+        return True
     return (first is None or kubernetes.line >= first.line) and (last is None or kubernetes.line <= last.line)
