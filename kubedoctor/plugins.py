@@ -258,6 +258,12 @@ def load(
     return manager
 
 
+def bundled_points() -> list[EntryPoint]:
+    """Return the entry points of our own distribution."""
+    found = _distributed(entry_points(group=GROUP))
+    return [point for point, distribution, _ in found if distribution == OURS]
+
+
 def _distributed(points: Iterable[EntryPoint]) -> list[tuple[EntryPoint, str, str]]:
     known: dict[int, tuple[str, str]] = {}  # reading the metadata costs a millisecond a time
     result = []
