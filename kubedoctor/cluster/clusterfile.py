@@ -51,7 +51,8 @@ def read(paths: ClusterPaths) -> ClusterFile | None:
     """Return the record, None where there is none; raise KubedoctorError when it is newer or broken."""
     try:
         data = json.loads(paths.record.read_text())
-        if isinstance(data, dict) and data.get("schema_version", 1) > SCHEMA_VERSION:
+        written_by = data.get("schema_version") if isinstance(data, dict) else None
+        if isinstance(written_by, int) and written_by > SCHEMA_VERSION:
             raise KubedoctorError(
                 f"cluster `{paths.name}` was made by a newer kubedoctor ({data.get('kubedoctor', 'unknown version')})",
                 hint="use that one, or start anew with another --name",

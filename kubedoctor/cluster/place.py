@@ -75,7 +75,8 @@ def read_state(place: PlacePaths) -> PlaceStatus | None:
     """Return what the last keeper recorded, None when there is nothing; raise KubedoctorError when it is unreadable."""
     try:
         data = json.loads(_read_text(place.state))
-        if isinstance(data, dict) and data.get("schema_version", 1) > SCHEMA_VERSION:
+        version = data.get("schema_version") if isinstance(data, dict) else None
+        if isinstance(version, int) and version > SCHEMA_VERSION:
             raise KubedoctorError(
                 f"{place.state} was written by a newer kubedoctor", hint="use the newer kubedoctor for this cluster"
             )
