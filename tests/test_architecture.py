@@ -35,7 +35,8 @@ HEAVY = {
         "kubedoctor.cluster.planning",
         "kubedoctor.cluster.yaml_edit",
     },
-    "click": {"kubedoctor.cli"},
+    "click": {"kubedoctor.cli", "kubedoctor.reference"},
+    "pytest": {"kubedoctor.testing"},
 }
 """Where each library may be imported: in these modules and what is below them."""
 
@@ -194,6 +195,7 @@ def test_every_library_that_is_imported_is_declared() -> None:
         for requirement in project()["dependencies"]
     }
     distribution = {"yaml": "pyyaml"}
+    declared.add("pytest")  # whoever asks for kubedoctor.testing has it
     found = {
         one.module.split(".")[0]
         for one in core_imports()
