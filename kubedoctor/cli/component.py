@@ -94,6 +94,7 @@ def _change(app: App, component: str, name: str | None, changes: dict[str, objec
     session.keeper_of(name or "local").close()
     began = time.monotonic()
     settled = session.settle({**changes, **({"name": name} if name else {})}, os.environ)
+    settled.require_files()
     names = [c.name for c in session.read_plan(settled.place).components]
     if component not in names:
         raise KubedoctorError(f"there is no component `{component}`", hint=f"there are {', '.join(names)}")

@@ -19,6 +19,23 @@ COMPLETE_VARIABLE = "_KUBEDOCTOR_COMPLETE"
 
 # name -> (where it is, what it does, section of --help); one command a line
 COMMANDS: dict[str, tuple[str, str, str]] = {
+    "up": ("kubedoctor.cli.up:up", "bring a cluster up and return when it is ready", "Cluster"),
+    "down": ("kubedoctor.cli.down:down", "stop a cluster; nothing of it is left behind", "Cluster"),
+    "status": ("kubedoctor.cli.status:status", "show how a cluster and its components are", "Cluster"),
+    "clusters": ("kubedoctor.cli.clusters:clusters", "list the clusters there are", "Cluster"),
+    "start": ("kubedoctor.cli.component:start", "start a stopped component", "Components"),
+    "stop": ("kubedoctor.cli.component:stop", "stop one component", "Components"),
+    "restart": ("kubedoctor.cli.component:restart", "restart a component, with another binary or flags", "Components"),
+    "logs": ("kubedoctor.cli.logs:logs", "show or follow what components write, in time order", "Use"),
+    "kubectl": ("kubedoctor.cli.kubectl:kubectl", "run kubectl with the cluster", "Use"),
+    "env": ("kubedoctor.cli.env:env", "print the shell lines that make kubectl use the cluster", "Use"),
+    "kubeconfig": ("kubedoctor.cli.kubeconfig:kubeconfig", "print, or merge into your own, the kubeconfig", "Use"),
+    "enter": ("kubedoctor.cli.enter:enter", "run a shell or a command inside the sandbox", "Use"),
+    "publish": ("kubedoctor.cli.publish:publish", "make a port of the inside reachable outside", "Use"),
+    "unpublish": ("kubedoctor.cli.unpublish:unpublish", "end what `publish` began", "Use"),
+    "config": ("kubedoctor.cli.config:config", "show the configuration, and where each value was said", "More"),
+    "binaries": ("kubedoctor.cli.binaries:binaries", "list, get, build and remove binaries", "More"),
+    "certs": ("kubedoctor.cli.certs:certs", "list and renew certificates", "More"),
     "plugins": ("kubedoctor.cli.plugins:plugins", "list plugins and what is wrong with them", "More"),
     "completion": ("kubedoctor.cli.completion:completion", "print the completion script of a shell", "More"),
 }

@@ -54,13 +54,16 @@ def up(
     On a running cluster only what differs from what is wished for now is restarted; options hold until `down`.
     """
     from kubedoctor.cluster import bringup, session
+    from kubedoctor.config_sudo import sudo_dropped
 
     if output != "text" and not dry_run:
         raise UsageError(f"-o {output} shows a plan: it goes with --dry-run")
     if timeline is not None and timeline.suffix not in (".svg", ".html"):
         raise UsageError(f"--timeline draws .svg or .html, not `{timeline.name}`")
     settled = session.settle(flags, os.environ)
-    for note in settled.notes:
+    settled.require_files()
+    dropped = sudo_dropped(os.environ)
+    for note in (*settled.notes, *([dropped] if dropped else [])):
         app.console.say(f"note: {note}")
     if dry_run:
         _show_plan(app, settled, output)
@@ -172,14 +175,16 @@ def _show_plan(app: App, settled: Session, output: str) -> None:
     from kubedoctor.cluster.prepare import choose, plan_of
 
     record = clusterfile.read(settled.paths)
-    choice = choose(settled.config, app.manager, execute=False)
-    plan = plan_of(settled.config, choice, record.ports if record else {})
+    choice = choose(settled.resolved, settled.config, app.manager, execute=False)
+    plan = plan_of(settled.config, choice, record.ports if record else {}, remember=False)
     if output == "json":
         app.console.json(plan)
     elif output == "shell":
         from kubedoctor.report.plan_shell import plan_shell
 
-        app.console.data(plan_shell(plan, settled.config, choice.wanted.certificates, kubeconfigs=choice.wanted.kubeconfigs))
+        app.console.data(
+            plan_shell(plan, settled.config, choice.wanted.certificates, kubeconfigs=choice.wanted.kubeconfigs)
+        )
     else:
         from kubedoctor.report.plan_text import plan_text
 

@@ -19,6 +19,7 @@ from kubedoctor.cluster.files import make_directory, write_atomically
 from kubedoctor.cluster.paths import ClusterPaths
 from kubedoctor.cluster.plan import Wanted, components, make_plan
 from kubedoctor.config import ClusterConfig, PlaceKind
+from kubedoctor.config_layers import Resolved
 from kubedoctor.errors import KubedoctorError
 from kubedoctor.jsonform import to_json
 
@@ -60,12 +61,17 @@ class Prepared:
 
 
 def choose(
-    config: ClusterConfig, manager: Manager, *, execute: bool = True, progress: Progress | None = None
+    resolved: Resolved,
+    config: ClusterConfig,
+    manager: Manager,
+    *,
+    execute: bool = True,
+    progress: Progress | None = None,
 ) -> Choice:
     """Return what is to run and with which binaries; with *execute*, missing ones are downloaded or built."""
     from kubedoctor.cluster.binaries import provide
 
-    wanted = components(config, manager)
+    wanted = components(config, manager, layers=resolved.origins)
     names = wanted.binaries
     found = provide(
         sorted(set(names.values())),
@@ -77,15 +83,18 @@ def choose(
     return Choice(wanted, {component: found[binary] for component, binary in names.items()})
 
 
-def plan_of(config: ClusterConfig, choice: Choice, bound: Mapping[str, int]) -> Plan:
-    """Return the plan for *choice*, with the outside ports that were bound."""
+def plan_of(config: ClusterConfig, choice: Choice, bound: Mapping[str, int], *, remember: bool = True) -> Plan:
+    """Return the plan for *choice*, with the outside ports that were bound.
+
+    With *remember*, what binaries tell of themselves is kept for the next time.
+    """
     from kubedoctor.cluster.binaries import known_flags, rejects
 
     return make_plan(
         config,
         choice.wanted,
         choice.binaries,
-        flags_of=known_flags,
+        flags_of=lambda path: known_flags(path, remember=remember),
         rejects=rejects,
         bound=bound,
         environment=os.environ,
@@ -140,6 +149,7 @@ def check_data(record: clusterfile.ClusterFile, binaries: Mapping[str, Chosen]) 
 
 def write_all(config: ClusterConfig, choice: Choice, plan: Plan, record: clusterfile.ClusterFile) -> tuple[str, ...]:
     """Write certificates, kubeconfigs, files of components, plan.json, cluster.json; return the renewed certificates."""
+    from kubedoctor.cluster.kubeconfig_merge import refresh
     from kubedoctor.cluster.pki import issue
 
     paths = ClusterPaths(config.name, config.directory)
@@ -151,6 +161,7 @@ def write_all(config: ClusterConfig, choice: Choice, plan: Plan, record: cluster
     for component in plan.components:
         for file in component.files:
             write_atomically(Path(file.path), file.content, mode=file.mode)
+    refresh(paths, kubeconfig=Path(plan.kubeconfig))
     if issued.notes:
         plan = replace(plan, notes=(*plan.notes, *issued.notes))
     write_atomically(paths.place().plan, json.dumps(to_json(plan), indent=1) + "\n")

@@ -6,10 +6,12 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kubedoctor.cluster import bringup, clusterfile, ports, sandbox, wishes
 from kubedoctor.cluster import place as places
+from kubedoctor.cluster.certificates import users_of
 from kubedoctor.cluster.control import ControlClient
 from kubedoctor.cluster.documents import Event, Plan
 from kubedoctor.cluster.paths import ClusterPaths, PlacePaths, home
@@ -17,6 +19,7 @@ from kubedoctor.cluster.plan import PortWish
 from kubedoctor.cluster.prepare import Choice, Prepared, choose, plan_of, prepare, telling_of_full_disks, write_all
 from kubedoctor.cluster.status import existing
 from kubedoctor.config import ClusterConfig, PlaceKind
+from kubedoctor.config_checks import require_files
 from kubedoctor.config_layers import Resolved, load
 from kubedoctor.errors import AlreadyRunning, ConfigError, KubedoctorError, NotRunning
 from kubedoctor.jsonform import from_json
@@ -42,6 +45,10 @@ class Session:
         """The place of a cluster of one node."""
         return self.paths.place(self.config.place)
 
+    def require_files(self) -> None:
+        """Raise ConfigError when a file that components are to read is not there: said before anything starts."""
+        require_files(self.config, self.resolved.origins)
+
 
 def settle(flags: Mapping[str, Any], environment: Mapping[str, str]) -> Session:
     """Return what is wished for: now, and by the `up` before if there was no `down` since."""
@@ -53,8 +60,12 @@ def settle(flags: Mapping[str, Any], environment: Mapping[str, str]) -> Session:
         flags = wishes.added(record.flags, flags)
         environment = {**record.environment, **environment}
         resolved = load(flags, env=environment, home=home())
+    if resolved.file is not None:
+        flags = {**flags, "config": str(resolved.file)}
     config, notes = settle_place(resolved.config)
-    return Session(resolved, config, paths, flags, wishes.honoured(environment), (*resolved.notes, *notes))
+    here = Path.cwd()  # what is remembered means the same elsewhere
+    flags, environment = wishes.anchored(flags, here), wishes.anchored_variables(wishes.honoured(environment), here)
+    return Session(resolved, config, paths, flags, environment, (*resolved.notes, *notes))
 
 
 def settle_place(config: ClusterConfig) -> tuple[ClusterConfig, tuple[str, ...]]:
@@ -149,7 +160,7 @@ def change(
         since = _last_seq(session.place)
         renewed = write_all(session.config, choice, plan, record)
         _remember(session)
-        forced = (*forced, *_uses(plan, renewed))
+        forced = (*forced, *users_of(session.paths, Path(session.config.pki("")), renewed))
         prepared = Prepared(plan, tuple(openings), renewed)
         for entry in prepared.listeners():
             keeper.request(
@@ -204,17 +215,6 @@ def _moved(wish: PortWish, outside: int) -> bool:
     return wish.exact and wish.outside != outside
 
 
-def _uses(plan: Plan, renewed: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the components whose command line or files name a renewed certificate: they read it at start only."""
-    return tuple(
-        component.name
-        for component in plan.components
-        if any(
-            f"/{name}." in word for name in renewed for word in (*component.argv, *(f.content for f in component.files))
-        )
-    )
-
-
 def keeper_of(name: str) -> ControlClient:
     """Return a conversation with the keeper of a running cluster; raise NotRunning when it does not run."""
     try:
@@ -247,7 +247,7 @@ def bring_to_readiness(
     forced: tuple[str, ...] = (),
 ) -> Change:
     """Start the cluster, or change it where it runs; return its plan and, where it ran, what was restarted."""
-    choice = choose(session.config, manager, progress=progress)
+    choice = choose(session.resolved, session.config, manager, progress=progress)
     if not places.is_held(session.place):
         try:
             return Change(start(session, choice, wait, tell, begin=begin).plan, ())

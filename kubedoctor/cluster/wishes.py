@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from kubedoctor.config import options
+from kubedoctor.config import options, variables_of
+from kubedoctor.config_options import PATH_ITEMS, is_path
+from kubedoctor.config_values import absolute
 
 
 def honoured(environment: Mapping[str, str]) -> dict[str, str]:
@@ -33,3 +37,34 @@ def added(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
 def _is_mapping(name: str) -> bool:
     field = options().get(name)
     return field is not None and str(field.type).startswith("Mapping")
+
+
+def anchored(flags: Mapping[str, Any], base: Path) -> dict[str, Any]:
+    """Return options with their paths made absolute, seen from *base*: a later command may run elsewhere."""
+    changed = dict(flags)
+    for name, given in flags.items():
+        if name == "config" or (name in options() and is_path(options()[name])):
+            changed[name] = absolute(str(given), base)
+        elif name in PATH_ITEMS:
+            changed[name] = tuple(_item(name, text, base) for text in given)
+    return changed
+
+
+def anchored_variables(environment: Mapping[str, str], base: Path) -> dict[str, str]:
+    """Return variables with their paths made absolute, as `anchored` does."""
+    changed = dict(environment)
+    for name, field in options().items():
+        for variable in variables_of(field):
+            text = environment.get(variable, "")
+            if text.strip() and is_path(field):
+                changed[variable] = absolute(text, base)
+            elif text.strip() and name in PATH_ITEMS:
+                changed[variable] = shlex.join(_item(name, item, base) for item in shlex.split(text))
+    if file := environment.get("KUBEDOCTOR_CONFIG", ""):
+        changed["KUBEDOCTOR_CONFIG"] = absolute(file, base)
+    return changed
+
+
+def _item(name: str, text: str, base: Path) -> str:
+    part, path = PATH_ITEMS[name](text, base)
+    return f"{part}={path}"
