@@ -12,7 +12,6 @@ from kubedoctor.cluster.paths import ClusterPaths
 from kubedoctor.errors import KubedoctorError
 from kubedoctor.jsonform import from_json, to_json
 
-RECORD = "merged.json"
 SCHEMA_VERSION = 1
 
 
@@ -72,7 +71,7 @@ def digest(text: str) -> str:
 
 def read_record(paths: ClusterPaths) -> Record:
     """Return merged.json, an empty one when there is none; raise KubedoctorError."""
-    path = paths.directory / RECORD
+    path = paths.merged
     try:
         return from_json(Record, json.loads(path.read_text()))
     except FileNotFoundError:
@@ -88,7 +87,7 @@ def remember(paths: ClusterPaths, file: str, entry: MergedFile | None) -> None:
     record = read_record(paths)
     files = tuple(known for known in record.files if known.file != file)
     record = replace(record, files=(*files, entry) if entry else files)
-    path = paths.directory / RECORD
+    path = paths.merged
     if record.files:
         write_atomically(path, json.dumps(to_json(record), indent=1) + "\n")
     else:

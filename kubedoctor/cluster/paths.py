@@ -104,6 +104,11 @@ class ClusterPaths:
         return self.directory / "cluster.json"
 
     @property
+    def merged(self) -> Path:
+        """merged.json: people's kubeconfigs that hold an entry of this cluster; absent while there is none."""
+        return self.directory / "merged.json"
+
+    @property
     def readme(self) -> Path:
         """Tells whoever finds the directory what it is."""
         return self.directory / "README"

@@ -148,8 +148,7 @@ def check_data(record: clusterfile.ClusterFile, binaries: Mapping[str, Chosen]) 
 
 
 def write_all(config: ClusterConfig, choice: Choice, plan: Plan, record: clusterfile.ClusterFile) -> tuple[str, ...]:
-    """Write certificates, kubeconfigs, files of components, plan.json, cluster.json; return the renewed certificates."""
-    from kubedoctor.cluster.kubeconfig_merge import refresh
+    """Write certificates, kubeconfigs, components' files, plan.json, cluster.json; return renewed certificates."""
     from kubedoctor.cluster.pki import issue
 
     paths = ClusterPaths(config.name, config.directory)
@@ -161,7 +160,10 @@ def write_all(config: ClusterConfig, choice: Choice, plan: Plan, record: cluster
     for component in plan.components:
         for file in component.files:
             write_atomically(Path(file.path), file.content, mode=file.mode)
-    refresh(paths, kubeconfig=Path(plan.kubeconfig))
+    if paths.merged.exists():
+        from kubedoctor.cluster.kubeconfig_merge import refresh  # brings PyYAML, which a first `up` need not pay for
+
+        refresh(paths, kubeconfig=Path(plan.kubeconfig))
     if issued.notes:
         plan = replace(plan, notes=(*plan.notes, *issued.notes))
     write_atomically(paths.place().plan, json.dumps(to_json(plan), indent=1) + "\n")
