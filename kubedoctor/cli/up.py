@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
@@ -205,13 +207,15 @@ def _stay(app: App, settled: Session) -> None:
     from kubedoctor.jsonform import from_json
 
     app.console.say("\nattached: Ctrl-C stops the cluster")
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _end)
     with ControlClient(settled.place.socket) as keeper:
         try:
             for message in keeper.events(1 << 60):
                 event = from_json(Event, message)
                 if event.exit:
                     app.console.say(f"{event.component}: {event.exit}, {event.state}")
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):
             app.console.say("stopping …")
             with ControlClient(settled.place.socket) as other:
                 bringup.stop(other, settled.place)

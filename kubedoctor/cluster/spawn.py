@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
+import stat
 import sys
 from collections.abc import Mapping
 
@@ -30,9 +32,7 @@ def spawn(component: PlannedComponent, extra_env: Mapping[str, str], *, die_with
     if die_with_parent:
         os.close(os.open(argv[0], os.O_RDONLY | os.O_CLOEXEC))  # else its absence would be told in a log only
         argv = [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid()), *argv]
-    # Append: nothing an earlier process wrote is lost, and two writers leave no holes. Never through a link: logs may
-    # lie in a directory that others can write.
-    log = os.open(component.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    log = open_log(component.log)
     try:
         return os.posix_spawn(
             argv[0],
@@ -49,6 +49,26 @@ def spawn(component: PlannedComponent, extra_env: Mapping[str, str], *, die_with
         )
     finally:
         os.close(log)
+
+
+def open_log(path: str) -> int:
+    """Return a descriptor that appends to the log at *path*, which is made if need be; raise OSError if it is not ours.
+
+    Append: nothing an earlier process wrote is lost, and two writers leave no holes. Logs may lie in a directory that
+    others can write (`LOG_DIR`), so a link, a pipe or another user's file there is refused.
+    """
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path, flags, 0o600)
+        found = os.fstat(descriptor)
+    except OSError as problem:
+        if problem.errno in (errno.ELOOP, errno.ENXIO):  # a link; a pipe nobody reads
+            raise OSError(problem.errno, "is not a regular file: remove it, or choose another LOG_DIR", path) from None
+        raise
+    if stat.S_ISREG(found.st_mode) and found.st_uid in (0, os.geteuid()) and found.st_nlink == 1:
+        return descriptor
+    os.close(descriptor)
+    raise OSError(errno.EPERM, "is not a file of ours: remove it, or choose another LOG_DIR", path)
 
 
 def describe_exit(status: os.waitid_result) -> str:
