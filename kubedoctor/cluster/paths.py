@@ -94,7 +94,8 @@ class ClusterPaths:
         """Return the paths of the cluster *name*; raise UsageError for a name that cannot be one."""
         if not NAME.fullmatch(name):
             raise UsageError(
-                f"`{name}` cannot be a cluster's name", hint="use lower-case letters, digits and `-`, at most 40 of them"
+                f"`{name}` cannot be a cluster's name",
+                hint="use lower-case letters, digits and `-`, at most 40 of them",
             )
         return cls(name, home() / "clusters" / name)
 

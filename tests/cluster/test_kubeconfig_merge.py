@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from kubedoctor.cluster import kubeconfig_merge
 from kubedoctor.cluster.kubeconfig import Access, entries, entry_names, write_kubeconfig
-from kubedoctor.cluster.kubeconfig_record import RECORD, hunks, put_back
+from kubedoctor.cluster.kubeconfig_record import hunks, put_back
 from kubedoctor.cluster.kubeconfig_text import with_entries, without_entries
 from kubedoctor.cluster.paths import ClusterPaths
 from kubedoctor.errors import KubedoctorError
@@ -117,7 +117,7 @@ def test_unmerge_gives_the_file_back_to_the_byte(tmp_path: Path, cluster: Cluste
     merge(cluster, KUBECONFIG=str(path))
     assert kubeconfig_merge.unmerge(cluster) == (path,)
     assert path.read_text() == PERSONS
-    assert not (cluster.directory / RECORD).exists()
+    assert not cluster.merged.exists()
     assert kubeconfig_merge.unmerge(cluster) == ()
 
 
@@ -199,7 +199,7 @@ def test_file_that_is_gone_is_nothing_to_do(tmp_path: Path, cluster: ClusterPath
     merge(cluster, KUBECONFIG=str(path))
     path.unlink()
     assert kubeconfig_merge.unmerge(cluster) == ()
-    assert not (cluster.directory / RECORD).exists()
+    assert not cluster.merged.exists()
 
 
 def test_first_of_kubeconfig_is_taken_but_never_a_clusters_own(tmp_path: Path, cluster: ClusterPaths) -> None:
@@ -280,7 +280,7 @@ def test_file_that_is_no_text_is_refused(tmp_path: Path, cluster: ClusterPaths) 
 
 
 def test_damaged_record_is_one_clear_line(tmp_path: Path, cluster: ClusterPaths) -> None:
-    (cluster.directory / RECORD).write_text("{")
+    cluster.merged.write_text("{")
     with pytest.raises(KubedoctorError, match=r"merged\.json cannot be read") as caught:
         kubeconfig_merge.unmerge(cluster)
     assert "rm " in caught.value.hint
