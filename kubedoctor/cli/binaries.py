@@ -41,8 +41,8 @@ def _names() -> click.Argument:
 
 @click.group(
     help="Show and get the binaries that clusters are made of. They are looked for in this order: --binary, "
-    "--bin-dir, a Kubernetes checkout, the cache, $KUBEBUILDER_ASSETS, $PATH. What is in none of them is downloaded, or "
-    "built from Go modules."
+    "--bin-dir, a Kubernetes checkout, the cache, $KUBEBUILDER_ASSETS, $PATH. What is in none of them is downloaded "
+    "or built from Go modules."
 )
 def binaries() -> None:
     """Show and get binaries."""

@@ -28,7 +28,7 @@ def in_use(*, running_only: bool) -> set[tuple[str, str]]:
 def _places() -> Iterator[PlacePaths]:
     for cluster in clusters():
         if cluster.places.is_dir():
-            yield from (cluster.place(entry.name) for entry in os.scandir(cluster.places) if entry.is_dir())
+            yield from (cluster.place(entry.name) for entry in cluster.places.iterdir() if entry.is_dir())
 
 
 def _in_plan(place: PlacePaths) -> Iterator[tuple[str, str]]:

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from tests.support.mirror import Mirror, Program, serving
+from support.mirror import Mirror, Program, serving
 
 
 @pytest.fixture(autouse=True)

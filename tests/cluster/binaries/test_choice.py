@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.mirror import Program
 
 from kubedoctor.cluster.binaries import Chosen, provide
 from kubedoctor.components import Candidate, Download, Found, GoBuild, Source
 from kubedoctor.config import ClusterConfig
 from kubedoctor.errors import PlanError, PluginError, UsageError
-from tests.support.mirror import Program
 
 DEFAULT = "v1.37.2"
 KUBERNETES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kubectl")

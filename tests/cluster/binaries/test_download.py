@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.mirror import Mirror, tar_gz
 
 from kubedoctor.cluster.binaries import Chosen, gobuild, provide, store
 from kubedoctor.components import Candidate, Download, GoBuild
 from kubedoctor.config import ClusterConfig
 from kubedoctor.errors import KubedoctorError
-from tests.support.mirror import Mirror, tar_gz
 
 CONTENT = b"#!/bin/sh\necho Kubernetes v1.37.2\n" + os.urandom(600_000)
 PATH = "/v1.37.2/bin/kube-apiserver"
@@ -196,7 +196,7 @@ def test_downloads_run_side_by_side(mirror: Mirror) -> None:
     names = ["kube-apiserver", "kube-controller-manager", "kube-scheduler"]
     for name in names:
         mirror.add(f"/v1.37.2/bin/{name}", name.encode() + CONTENT)
-    mirror.gate = threading.Event()
+    gate = mirror.gate = threading.Event()
     caller, told_by = threading.get_ident(), set()
 
     def progress(name: str, text: str, done: int = 0, total: int = 0) -> None:
@@ -204,9 +204,8 @@ def test_downloads_run_side_by_side(mirror: Mirror) -> None:
 
     def open_when_all_wait() -> None:
         while len([path for path, _ in mirror.requests if not path.endswith(".sha256")]) < len(names):
-            if mirror.gate is None or mirror.gate.wait(0.01):
-                return
-        mirror.gate.set()
+            gate.wait(0.01)
+        gate.set()
 
     opener = threading.Thread(target=open_when_all_wait)
     opener.start()

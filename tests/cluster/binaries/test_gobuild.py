@@ -72,7 +72,7 @@ def test_all_programs_are_built_in_one_go_and_kept(fake_go: Path, cache: Path) -
     asked = (fake_go / "asked").read_text().splitlines()
     assert "get acme.example/tools/one@v1.2.3 acme.example/tools/two@v1.2.3" in asked
     assert len([line for line in asked if line.startswith("build")]) == 1
-    assert os.listdir(cache / "build") == []
+    assert list((cache / "build").iterdir()) == []
     assert "$ go get" in (cache / "build-acme.example-tools-v1.2.3.log").read_text()
 
 
@@ -142,7 +142,7 @@ def test_failed_build_tells_the_reason_and_where_the_log_is(
         built("one")
     assert hint in raised.value.hint
     assert str(cache / "build-acme.example-tools-v1.2.3.log") in raised.value.hint
-    assert os.listdir(cache / "build") == []
+    assert list((cache / "build").iterdir()) == []
     assert not (cache / "bin").exists()
 
 
@@ -181,7 +181,7 @@ def test_interrupted_build_leaves_nothing(fake_go: Path, monkeypatch: pytest.Mon
             assert wait_gone(child, 10)
         finally:
             os.close(child)
-    assert os.listdir(cache / "build") == []
+    assert list((cache / "build").iterdir()) == []
 
 
 def test_build_ends_with_its_killed_parent_and_the_next_one_clears_up(
@@ -199,10 +199,10 @@ def test_build_ends_with_its_killed_parent_and_the_next_one_clears_up(
             signal.pidfd_send_signal(child, signal.SIGKILL)  # a compiler would end by itself
             os.close(go)
             os.close(child)
-    assert len(os.listdir(cache / "build")) == 1
+    assert len(list((cache / "build").iterdir())) == 1
     monkeypatch.delenv("FAKE_HANGS")
     built("one")
-    assert os.listdir(cache / "build") == []
+    assert list((cache / "build").iterdir()) == []
 
 
 def test_second_process_waits_for_the_build_of_the_first(fake_go: Path) -> None:

@@ -5,13 +5,14 @@ import json
 import os
 import platform
 from pathlib import Path
+from typing import Literal
 
 import pytest
+from support.mirror import Program, asked
 
 from kubedoctor.cluster.binaries import known_flags, probe, rejects, version_of
 from kubedoctor.cluster.identity import wait_gone
 from kubedoctor.errors import KubedoctorError
-from tests.support.mirror import Program, asked
 
 KUBERNETES_HELP = """Usage:
   kube-scheduler [flags]
@@ -130,8 +131,8 @@ def test_flags_of_etcd_are_read_from_its_own_form(program: Program) -> None:
 
 def test_version_and_flags_are_remembered_together(program: Program) -> None:
     path = program("etcd", body="echo '3.7.3'; echo '  --name x'")
-    assert (version_of(str(path)), known_flags(str(path))) == ("v3.7.3", {"name"})
-    assert (version_of(str(path)), known_flags(str(path))) == ("v3.7.3", {"name"})
+    assert (version_of(str(path)), known_flags(str(path))) == ("v3.7.3", frozenset({"name"}))
+    assert (version_of(str(path)), known_flags(str(path))) == ("v3.7.3", frozenset({"name"}))
     assert asked(path) == 2
 
 
@@ -161,7 +162,7 @@ def test_accepted_arguments_are_none(program: Program) -> None:
 
 
 def elf(machine: int, *, big: bool = False) -> bytes:
-    order = "big" if big else "little"
+    order: Literal["big", "little"] = "big" if big else "little"
     return b"\x7fELF" + bytes([2, 2 if big else 1, 1]) + bytes(9) + (2).to_bytes(2, order) + machine.to_bytes(2, order)
 
 
