@@ -45,7 +45,7 @@ bench: venv
 	$(BIN)/python benchmarks/up.py
 
 docs: venv
-	$(BIN)/python -m kubedoctor.docs
+	$(BIN)/python -m kubedoctor.reference
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache

@@ -193,11 +193,16 @@ def _command(path: str, command: click.Command, level: int) -> Iterator[str]:
     if isinstance(command, click.Group):
         words.append("COMMAND")
     yield f"{'#' * level} {path}\n\n`{' '.join(words)}`\n"
-    yield inspect.cleandoc(command.help or "").replace("\b\n", "") + "\n"
+    yield "\n\n".join(map(_paragraph, inspect.cleandoc(command.help or "").split("\n\n"))) + "\n"
     yield _options(command)
     if isinstance(command, click.Group):
         for name, child in command.commands.items():
             yield from _command(f"{path} {name}", child, level + 1)
+
+
+def _paragraph(text: str) -> str:
+    # A backspace at its start tells click to leave the paragraph as it is.
+    return f"```\n{text.removeprefix(chr(8)).strip()}\n```" if text.startswith("\b") else text
 
 
 def _options(command: click.Command) -> str:

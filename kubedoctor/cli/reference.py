@@ -19,7 +19,7 @@ from kubedoctor.config_variables import CONFUSED, GONE, NODE, NODE_NOTE, SILENT
 INTRODUCTION = """\
 # Configuration
 
-Made from the code by `python -m kubedoctor.cli.reference`; edit `kubedoctor/config.py` instead.
+Made from the code by `python -m kubedoctor.reference`; edit `kubedoctor/config.py` instead.
 
 Every option may be set in four places. What stands further down wins:
 
