@@ -81,6 +81,7 @@ def up(
 
 def _run(app: App, settled: Session, patience: Wait) -> None:
     from kubedoctor.cluster import session
+    from kubedoctor.report.fetch_lines import FetchLines
 
     began = time.monotonic()
     began_with: list[Plan] = []
@@ -96,7 +97,7 @@ def _run(app: App, settled: Session, patience: Wait) -> None:
         for display in shown:
             display.update(event)
 
-    binaries = _BinaryProgress(app)
+    binaries = FetchLines(app.console.stderr, app.console.is_live)
     try:
         change = session.bring_to_readiness(settled, app.manager, patience, tell, begin=begin, progress=binaries)
     finally:
@@ -143,35 +144,6 @@ def _say_what_next(app: App, settled: Session) -> None:
     )
 
 
-class _BinaryProgress:
-    """Shows downloads and builds: one line that changes on a terminal, a line at every step elsewhere."""
-
-    def __init__(self, app: App) -> None:
-        self._app = app
-        self._last = ""
-        self._live = app.console.is_live
-        self._open = False
-
-    def __call__(self, name: str, text: str, done: int = 0, total: int = 0) -> None:
-        share = f" {100 * done // total:3d} %" if total else ""
-        line = f"  {name:<24} {text}{share}"
-        if self._live:
-            width = self._app.console.width - 1
-            self._app.console.stderr.write("\r\x1b[K" + line[:width])
-            self._app.console.stderr.flush()
-            self._open = True
-        elif f"{name} {text}" != self._last and not (total and 0 < done < total):
-            self._last = f"{name} {text}"
-            self._app.console.say(line)
-
-    def close(self) -> None:
-        """Remove the line that changes."""
-        if self._open:
-            self._app.console.stderr.write("\r\x1b[K")
-            self._app.console.stderr.flush()
-            self._open = False
-
-
 def _show_plan(app: App, settled: Session, output: str) -> None:
     from kubedoctor.cluster import clusterfile
     from kubedoctor.cluster.prepare import choose, plan_of
@@ -206,11 +178,11 @@ def _stay(app: App, settled: Session) -> None:
     from kubedoctor.cluster.documents import Event
     from kubedoctor.jsonform import from_json
 
-    app.console.say("\nattached: Ctrl-C stops the cluster")
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _end)
     with ControlClient(settled.place.socket) as keeper:
         try:
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, _end)
+            app.console.say("\nattached: Ctrl-C stops the cluster")
             for message in keeper.events(1 << 60):
                 event = from_json(Event, message)
                 if event.exit:
@@ -220,3 +192,8 @@ def _stay(app: App, settled: Session) -> None:
             with ControlClient(settled.place.socket) as other:
                 bringup.stop(other, settled.place)
             raise
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    """Take a service manager's word, or the terminal's that it is gone, as Ctrl-C; with a shell's exit status for it."""
+    raise SystemExit(128 + number)

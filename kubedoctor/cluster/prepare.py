@@ -144,7 +144,7 @@ def check_data(record: clusterfile.ClusterFile, binaries: Mapping[str, Chosen]) 
 
     for name, version in record.data_versions.items():
         if name in binaries:
-            check_data_version(version, binaries[name].version)
+            check_data_version(version, binaries[name].version, component=name)
 
 
 def write_all(config: ClusterConfig, choice: Choice, plan: Plan, record: clusterfile.ClusterFile) -> tuple[str, ...]:
