@@ -26,7 +26,7 @@ def existing(name: str) -> ClusterPaths:
     option = "" if name == "local" else f" --name {name}"
     raise NotRunning(
         f"there is no cluster `{name}` in {cluster.directory.parent}",
-        hint=f"make it: kubedoctor up{option}" + (f"\nthere is {others}" if others else ""),
+        hint=f"make it: kubedoctor up{option}" + (f"\nor choose with --name: {others}" if others else ""),
     )
 
 

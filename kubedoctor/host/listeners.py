@@ -92,6 +92,7 @@ def describe(owner: Owner | None, *, now: float | None = None) -> str:
     return text if owner.listening else f"a connection of {text}"
 
 
+_OUR_OWN = "kd-"
 _COMMAND = 60
 """Characters of a command line that are shown: enough to know a `python -m http.server 6443` by."""
 
@@ -190,6 +191,8 @@ def _owner(pid: int, *, port: int, address: str, listening: bool) -> Owner:
     directory = Path(f"/proc/{pid}")
     argv = [part.decode(errors="replace") for part in (directory / "cmdline").read_bytes().split(b"\0") if part]
     command = (directory / "comm").read_text(errors="replace").strip()
+    if command.startswith(_OUR_OWN):  # our keeper and its children: their command line says nothing, their name does
+        argv = [command]
     uid = directory.stat().st_uid
     return Owner(
         port=port,

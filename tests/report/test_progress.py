@@ -155,10 +155,14 @@ def test_without_a_terminal_each_component_is_one_line() -> None:
 def test_without_a_terminal_a_start_that_hangs_tells_where() -> None:
     stream = io.StringIO()
     with Progress(stream, ["etcd"], live=False) as progress:
-        progress.update(event("etcd", "starting", 0.1, "waiting for port 2379"))
-        progress.update(event("etcd", "starting", 6.0, "waiting for /health"))
-        progress.update(event("etcd", "starting", 7.0, "waiting for /health: still"))
-    assert stream.getvalue().splitlines() == ["  etcd                     starting 6.0 s   waiting for /health"]
+        progress.update(event("etcd", "waiting", 0.1))
+        progress.update(event("etcd", "starting", 6.0))
+        progress.update(event("etcd", "starting", 6.1, "port 2379: connection refused"))
+        progress.update(event("etcd", "starting", 11.2, "/health: HTTP 503"))
+        progress.update(event("etcd", "starting", 12.0, "/health: HTTP 500"))
+    assert stream.getvalue().splitlines() == [
+        "  etcd                     starting 11.2 s  waiting for /health: HTTP 503"
+    ]
 
 
 def test_nothing_is_shown_after_the_end() -> None:
