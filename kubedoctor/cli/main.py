@@ -135,7 +135,8 @@ def _verbose(ctx: click.Context, _parameter: click.Parameter, value: int) -> Non
         app.verbose += value
         import logging
 
-        logging.basicConfig(format="%(name)s: %(message)s", level=logging.DEBUG if app.verbose > 1 else logging.INFO)
+        logging.basicConfig(format="%(name)s: %(message)s")
+        logging.getLogger("kubedoctor").setLevel(logging.DEBUG if app.verbose > 1 else logging.INFO)
 
 
 def _quiet(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:

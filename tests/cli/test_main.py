@@ -303,6 +303,31 @@ def test_a_reader_that_has_gone_is_no_error() -> None:
     assert (done.returncode, done.stderr) == (141, b"")
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
+def test_a_stream_that_is_closed_from_the_start_is_no_error(closed: str, tmp_path: Path) -> None:
+    script = f'"$0" -m kubedoctor --help {closed}'
+    done = subprocess.run(["sh", "-c", script, sys.executable], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("Usage: kubedoctor") == (">&-" not in closed.replace("2>&-", ""))
+
+
+def test_a_name_that_is_not_text_can_be_shown() -> None:
+    script = "import kubedoctor.cli as c; c._open_standard_streams(); print('a\\udcffb')"
+    done = python("-c", script, PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stdout) == (0, "a\\udcffb\n")
+
+
+def test_verbose_tells_what_our_modules_log_and_nothing_of_others(
+    command: Install, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = (
+        "import logging, sys; from kubedoctor.cli.main import run; run([*sys.argv[1:], '--help']);"
+        "logging.getLogger('kubedoctor.x').info('ours'); logging.getLogger('httpx').info('theirs')"
+    )
+    assert python("-c", script, "-v").stderr == "kubedoctor.x: ours\n"
+    assert python("-c", script).stderr == ""
+
+
 def test_a_broken_pipe_of_another_kind_is_a_defect(command: Install, capsys: pytest.CaptureFixture[str]) -> None:
     command(raising(BrokenPipeError(errno.EPIPE, "Broken pipe")))
     assert run(["probe"]) == ExitCode.DEFECT
