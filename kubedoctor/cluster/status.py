@@ -131,7 +131,7 @@ def _why_not_ready(components: tuple[ComponentStatus, ...]) -> str:
         if not component.ready and component.state != State.WAITING:
             log_line = component.last_exit.log_line if component.last_exit else ""
             reason = log_line or component.reason
-            return f"{component.name} is {component.state}" + (f": {reason}" if reason else "")
+            return f"{component.name}: {reason}" if reason else f"{component.name} is {component.state}"
     return ""
 
 

@@ -75,7 +75,9 @@ class Progress:
             row.elapsed = event.elapsed
         if self._live:
             self._draw()
-        elif (changed and state in _SETTLED) or (detail and event.elapsed - max(row.told, row.elapsed) >= _QUIET_SECONDS):
+            return
+        quiet = event.elapsed - max(row.told, row.elapsed)
+        if (changed and state in _SETTLED) or (detail and quiet >= _QUIET_SECONDS):
             row.told = row.elapsed = event.elapsed
             self._write(f"{self._coloured(row, self._line(row))}\n")
 

@@ -114,7 +114,7 @@ def _trouble(component: ComponentStatus) -> str:
             said[0] = component.reason if ended.reason in component.reason else f"{ended.reason}; {component.reason}"
         return visible(": ".join(part for part in said if part))
     if ended and component.restarts:
-        return visible(f"last ended by {ended.reason}" + (f": {ended.log_line}" if ended.log_line else ""))
+        return visible(f"before: {ended.reason}" + (f": {ended.log_line}" if ended.log_line else ""))
     return "" if component.ready else visible(component.reason)
 
 

@@ -91,5 +91,5 @@ def test_without_a_terminal_only_changes_are_written() -> None:
     assert len(first) == 6
     ready = dataclasses.replace(STATUS, components=(component("kubelet", restarts=5, last_exit=KUBELET.last_exit),))
     assert changes(STATUS, ready, at="12:00:01") == [
-        '12:00:01  kubelet                  ready      last ended by exit status 1: unknown field "drivr"'
+        '12:00:01  kubelet                  ready      before: exit status 1: unknown field "drivr"'
     ]

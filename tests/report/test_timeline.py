@@ -34,10 +34,7 @@ STORY = [
 
 
 def texts(picture: str) -> list[str]:
-    return [
-        "".join(element.itertext())
-        for element in ET.fromstring(picture).iter("{http://www.w3.org/2000/svg}text")
-    ]
+    return ["".join(element.itertext()) for element in ET.fromstring(picture).iter("{http://www.w3.org/2000/svg}text")]
 
 
 def test_a_span_is_from_execution_over_the_first_answer_to_readiness() -> None:
