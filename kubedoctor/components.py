@@ -124,7 +124,8 @@ class Component:
 
     `binary` is the name that candidates are asked for. `after` names components that have to be ready before this one starts
     (those not in the plan do not count). `ready` holds when every probe does. `cleanup` records what the program leaves on a
-    host place, for `down`. `arguments` come before the flags, for programs with a subcommand.
+    host place, for `down`. `data` are paths that hold what it stores, below `directories`: they are removed when the cluster
+    stops where data is not to be preserved. `arguments` come before the flags, for programs with a subcommand.
     """
 
     name: str
@@ -141,6 +142,7 @@ class Component:
     ready: tuple[Probe, ...] = (Probe(kind=ProbeKind.PROCESS),)
     stop: Stop = Stop()
     directories: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
     cleanup: tuple[str, ...] = ()
     schema_version: int = SCHEMA_VERSION
 

@@ -195,5 +195,5 @@ def _stay(app: App, settled: Session) -> None:
 
 
 def _end(number: int, _frame: FrameType | None) -> None:
-    """Take a service manager's word, or the terminal's that it is gone, as Ctrl-C; with a shell's exit status for it."""
+    """Take a service manager's word, or the terminal's that it is gone, as Ctrl-C, with a shell's exit status."""
     raise SystemExit(128 + number)

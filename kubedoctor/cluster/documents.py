@@ -82,6 +82,7 @@ class PlannedComponent:
     env: Mapping[str, str] = field(default_factory=dict)  # the whole environment, not an addition to one
     files: tuple[PlannedFile, ...] = ()
     directories: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()  # what is removed at the end where data is not to be preserved
     log: str = ""
     ports: tuple[PlannedPort, ...] = ()
     after: tuple[str, ...] = ()

@@ -243,6 +243,7 @@ def _planned(
         env=component_environment(config, base, component.env),
         files=tuple(PlannedFile(path=config.file(f.name), content=f.content, mode=f.mode) for f in component.files),
         directories=component.directories,
+        data=component.data,
         log=config.log(f"{component.name}.log"),
         ports=planned_ports(config, component, bound),
         after=tuple(name for name in component.after if name in wanted.components),

@@ -11,7 +11,7 @@ from pathlib import Path
 from kubedoctor.cluster import bringup, clusterfile
 from kubedoctor.cluster import place as places
 from kubedoctor.cluster.control import ControlClient
-from kubedoctor.cluster.documents import Plan
+from kubedoctor.cluster.documents import PlannedComponent
 from kubedoctor.cluster.paths import ClusterPaths, PlacePaths
 from kubedoctor.cluster.session import read_plan
 from kubedoctor.errors import KubedoctorError, NotRunning
@@ -71,8 +71,23 @@ def _clear(place: PlacePaths) -> None:
 
 
 def _throw_data_away(cluster: ClusterPaths) -> None:
+    """Remove what components stored; of a directory the user named (ETCD_DIR) only what is known to be theirs."""
     for place in _places(cluster):
         shutil.rmtree(place.data, ignore_errors=True)
+        for path in (path for component in _components(place) for path in component.data):
+            try:
+                shutil.rmtree(path)
+            except FileNotFoundError:
+                continue
+            except OSError as problem:
+                raise KubedoctorError(f"the data in {path} cannot be removed: {problem.strerror or problem}") from None
+
+
+def _components(place: PlacePaths) -> tuple[PlannedComponent, ...]:
+    try:
+        return read_plan(place).components
+    except KubedoctorError:  # nothing was ever started there, or its plan is broken: `up` tells
+        return ()
 
 
 def remove(cluster: ClusterPaths) -> Iterator[str]:
@@ -100,11 +115,7 @@ def _named_by_user(cluster: ClusterPaths) -> list[str]:
     record = clusterfile.read(cluster)
     named = [record.cert_dir, record.log_dir] if record else []
     for place in _places(cluster):
-        try:
-            plan: Plan = read_plan(place)
-        except KubedoctorError:
-            continue
-        named += [directory for component in plan.components for directory in component.directories]
+        named += [directory for component in _components(place) for directory in component.directories]
     return sorted({path for path in named if path and not Path(path).is_relative_to(cluster.directory)})
 
 

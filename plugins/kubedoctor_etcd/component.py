@@ -66,6 +66,7 @@ def etcd(config: ClusterConfig) -> Component:
         ready=(Probe(kind=ProbeKind.HTTP, port="metrics", path="/health", contains='"health":"true"'),),
         stop=Stop(timeout=5.0),
         directories=(data,),
+        data=(f"{data}/member",),  # all that etcd makes there; the directory may be the user's and hold other things
     )
 
 
