@@ -51,10 +51,10 @@ def _shell() -> str:
 def _variables(cluster: ClusterPaths, kubeconfig: str) -> dict[str, str]:
     """Return the variables of the inside; the kubeconfig for the address inside is written when it is first needed."""
     from kubedoctor.cluster.kubeconfig import write_kubeconfig
-    from kubedoctor.cluster.status import read_plan
+    from kubedoctor.cluster.status import INSIDE, read_plan
 
     paths = cluster.place()
-    variables = {"KUBECONFIG": kubeconfig, "KUBEDOCTOR_INSIDE": cluster.name}
+    variables = {"KUBECONFIG": kubeconfig, INSIDE: cluster.name}
     api = read_plan(paths).get("api")
     # Root writes nothing into the directory of another user, who could have put a link in its way.
     is_ours = paths.config.is_dir() and paths.config.stat().st_uid == os.geteuid()

@@ -14,6 +14,9 @@ from kubedoctor.cluster.paths import ClusterPaths, PlacePaths, clusters
 from kubedoctor.cluster.place import is_held, read_state
 from kubedoctor.errors import KubedoctorError, NotRunning
 
+INSIDE = "KUBEDOCTOR_INSIDE"
+"""Set, to the cluster's name, for what runs in a sandbox by `enter`."""
+
 _WORST_FIRST = (Phase.NOT_READY, Phase.STOPPING, Phase.STARTING, Phase.STOPPED, Phase.READY)
 
 
@@ -75,6 +78,8 @@ def look_at_place(paths: PlacePaths, name: str) -> PlaceStatus:
         return _nothing_runs(state, restarted or state.failure)
     if not held:
         return _without_keeper(state, paths)
+    if os.environ.get(INSIDE):  # in the sandbox, pids of outside mean nothing: what is recorded has to do
+        return state
     if not _lives(state.keeper):
         return replace(_nothing_runs(state, ""), phase=Phase.STARTING, failure="an `up` is about to start its keeper")
     # A process ends before its keeper has written so: what is missing at first sight is looked up once more.

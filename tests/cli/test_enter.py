@@ -65,6 +65,11 @@ def test_it_sees_the_processes_of_the_inside_only(running: Kept) -> None:
     assert done.stdout.split() == ["kd-supervisor", "own"]
 
 
+def test_the_status_is_told_inside_too(running: Kept) -> None:
+    done = enter(sys.executable, "-m", "kubedoctor", "status", "--name", "test")
+    assert done.stdout.startswith("cluster test   ready"), done.stdout
+
+
 @pytest.mark.parametrize(
     ("command", "status"),
     [("true", 0), ("exit 7", 7), ("kill -TERM $$", 128 + 15), ("kill -KILL $$", 128 + 9)],
