@@ -23,17 +23,9 @@ GUIDE = Path(__file__).parents[1] / "fixtures" / "seed-1.3.sh"
 """The block of exports of the guide, as it stands there."""
 
 KEYS_AND_KUBECONFIGS = [
-    "client-ca.crt",
-    "client-ca.key",
-    "server-ca.crt",
-    "server-ca.key",
-    "serving-kube-apiserver.crt",
-    "serving-kube-apiserver.key",
-    "service-account.key",
-    "service-account.pub",
-    "admin.kubeconfig",
-    "controller.kubeconfig",
-    "scheduler.kubeconfig",
+    *("client-ca.crt", "client-ca.key", "server-ca.crt", "server-ca.key"),
+    *("serving-kube-apiserver.crt", "serving-kube-apiserver.key", "service-account.key", "service-account.pub"),
+    *("admin.kubeconfig", "controller.kubeconfig", "scheduler.kubeconfig"),
 ]
 LOGS = ["etcd.log", "kube-apiserver.log", "kube-controller-manager.log", "kube-scheduler.log"]
 
@@ -49,6 +41,10 @@ def moved(cli: Kubedoctor, tmp_path: Path) -> Kubedoctor:
     """Keys, logs and data where the user wants them."""
     directories = {name: str(tmp_path / name.lower()) for name in ("CERT_DIR", "LOG_DIR", "ETCD_DIR")}
     return replace(cli, env={**cli.env, **directories})
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
 
 
 def is_free(port: int) -> bool:
@@ -109,7 +105,7 @@ def test_attached_up_stops_the_cluster_when_it_is_told_to_end(cli: Kubedoctor, n
 def test_small_start_of_the_guide_finds_everything_where_it_looks(moved: Kubedoctor, tmp_path: Path) -> None:
     moved.ok("up", env={"LOG_LEVEL": "4", "ALLOW_PRIVILEGED": "true"})
     keys = tmp_path / "cert_dir"
-    assert sorted({*KEYS_AND_KUBECONFIGS} - set(os.listdir(keys))) == []
+    assert sorted({*KEYS_AND_KUBECONFIGS} - {*names(keys)}) == []
     for path in keys.iterdir():
         expected = 0o644 if path.suffix in (".crt", ".pub") else 0o600
         assert stat.S_IMODE(path.stat().st_mode) == expected, path
@@ -122,7 +118,7 @@ def test_small_start_of_the_guide_finds_everything_where_it_looks(moved: Kubedoc
         "etcd-0": "Healthy",
         "scheduler": "Healthy",
     }
-    assert set(LOGS) <= set(os.listdir(tmp_path / "log_dir"))
+    assert {*LOGS} <= {*names(tmp_path / "log_dir")}
     assert '--v="4"' in (tmp_path / "log_dir" / "kube-scheduler.log").read_text()
     assert (tmp_path / "etcd_dir" / "member").is_dir()
     assert not (moved.home / "clusters" / "local" / "pki").exists()
@@ -173,10 +169,10 @@ def test_data_in_a_directory_of_the_users_is_thrown_away_without_what_else_is_th
     moved.ok("up", "--only", "etcd", env={"PRESERVE_ETCD": "false"})
     assert (mine.parent / "member").is_dir()
     moved.ok("down")
-    assert os.listdir(mine.parent) == ["mine"]
+    assert names(mine.parent) == ["mine"]
     moved.ok("up", "--only", "etcd", env={"PRESERVE_ETCD": "true"})
     moved.ok("down")
-    assert sorted(os.listdir(mine.parent)) == ["member", "mine"]
+    assert names(mine.parent) == ["member", "mine"]
 
 
 @pytest.mark.parametrize("trap", ["link", "pipe", "foreign"])
@@ -224,4 +220,4 @@ def test_wishes_hold_until_down_wherever_the_next_command_runs(cli: Kubedoctor, 
     assert (here / "data" / "member").is_dir()
     again = replace(cli, cwd=there).ok("up")
     assert "ready already" in again.err
-    assert os.listdir(there) == []
+    assert names(there) == []
