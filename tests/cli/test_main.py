@@ -163,7 +163,9 @@ def test_an_unknown_command_may_be_one_of_a_plugin_that_did_not_load(capsys: pyt
 def test_an_unknown_option_is_wrong_use(command: Install, capsys: pytest.CaptureFixture[str]) -> None:
     command(lambda: None)
     assert run(["probe", "--nonsense"]) == 2
-    assert capsys.readouterr().err == "error: no such option '--nonsense'\n\nhint: kubedoctor probe --help\n"
+    first, _, hint = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(r"error: no such option:? '?--nonsense'?", first)  # click's words change with its version
+    assert hint == "hint: kubedoctor probe --help"
 
 
 # --- commands of plugins ----------------------------------------------------------------------------------------------
