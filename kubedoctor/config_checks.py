@@ -44,7 +44,8 @@ def require_files(config: ClusterConfig, origins: Origins) -> None:
             if form is Form.DIRECTORY and not Path(path).is_dir():
                 raise ConfigError(f"{place}: there is no directory {path}")
             if form is Form.FILE and not Path(path).is_file():
-                raise ConfigError(f"{place}: there is no file {path}")
+                what = f"{path} is not a file" if Path(path).exists() else f"there is no file {path}"
+                raise ConfigError(f"{place}: {what}", hint="name a file that is there")
 
 
 def _at(origins: Origins, name: str, check: Callable[[Any], object], value: object) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 
 from kubedoctor.cluster import place as places
 from kubedoctor.cluster.control import ControlClient
-from kubedoctor.cluster.documents import Event, Plan, State
+from kubedoctor.cluster.documents import Event, PlaceStatus, Plan, State
+from kubedoctor.cluster.identity import process_state
 from kubedoctor.cluster.launch import launch
 from kubedoctor.cluster.paths import PlacePaths
 from kubedoctor.cluster.prepare import Prepared
@@ -48,12 +49,16 @@ class Waiting:
         order = (self.states.get(component.name) for component in plan.components)
         return next((event for event in order if event is not None and event.state != State.READY), None)
 
+    def stopped_process(self) -> Event | None:
+        """Return the last word of a component whose process does not run because of SIGSTOP or the like."""
+        return next((event for event in self.states.values() if event.pid and process_state(event.pid) == "T"), None)
+
 
 def start(prepared: Prepared, paths: PlacePaths, lock: int, wait: Wait, tell: Callable[[Event], None]) -> None:
     """Start the keeper of a prepared place and return when the cluster is ready; *tell* is called with each event.
 
     Raise ComponentFailed when a component does not come up, with everything stopped again (unless `wait.keep`).
-    Whatever ends this process before, SIGKILL included, stops everything too: the keeper holds the lifeline's other end.
+    Whatever ends this process before, SIGKILL included, stops everything too: the keeper has the lifeline's other end.
     """
     instance = secrets.token_hex(8)
     paths.socket.unlink(missing_ok=True)
@@ -102,7 +107,7 @@ def follow(keeper: ControlClient, plan: Plan, wait: Wait, tell: Callable[[Event]
                 case "ready":
                     return
                 case "failed":
-                    raise failure(plan, event)
+                    raise failure(plan, event, _last_error(keeper, event.component))
                 case "stopped":
                     raise KeeperLost(event.message or "it was stopped")
             if not wait.wait and _all_started(plan, waiting.states):
@@ -118,25 +123,33 @@ def _all_started(plan: Plan, states: Mapping[str, Event]) -> bool:
     return all(c.name in states and states[c.name].state != State.WAITING for c in plan.components)
 
 
-def failure(plan: Plan, event: Event) -> ComponentFailed:
-    """Return the error for a component that ended before it was ready: what it said last, and where to read on."""
+def _last_error(keeper: ControlClient, component: str) -> str:
+    """Return the line in which a component's last process told why it ended, "" when there is none."""
+    try:
+        found = from_json(PlaceStatus, keeper.request("status")["place"]).components
+    except KubedoctorError:  # ended meanwhile; the rest of the message is known all the same
+        return ""
+    return next((c.last_exit.log_line for c in found if c.name == component and c.last_exit), "")
+
+
+def failure(plan: Plan, event: Event, line: str) -> ComponentFailed:
+    """Return the error for a component that ended before it was ready: its last *line*, and where to read on."""
     component = next((c for c in plan.components if c.name == event.component), None)
     if component is None:
         return ComponentFailed(
             event.message or "the place could not be set up", hint=f"see {plan.directory}/keeper.log"
         )
-    from kubedoctor.cluster.logs.last_error import last_error
-
-    try:
-        line = last_error(component.log)
-    except OSError:
-        line = ""
     message = f"{component.name} failed: {event.message}" + (f"\n  {line}" if line else "")
     return ComponentFailed(message, hint=f"its log: {component.log}\nwhat did start can be kept for a look: --keep")
 
 
 def too_late(plan: Plan, waiting: Waiting, timeout: float) -> ComponentFailed:
     """Return the error for a cluster that is not ready in time: which component holds it up, and by what."""
+    if stopped := waiting.stopped_process():
+        return ComponentFailed(
+            f"{stopped.component} is not ready after {timeout:g} s: its process is stopped (pid {stopped.pid})",
+            hint="a debugger does that, or SIGSTOP; leave it for a look with --keep",
+        )
     culprit = waiting.culprit(plan)
     if culprit is None:
         return ComponentFailed(f"not ready after {timeout:g} s", hint="see `kubedoctor status`")

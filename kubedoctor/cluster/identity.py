@@ -34,6 +34,14 @@ def identify(pid: int) -> ProcessIdentity:
     return ProcessIdentity(pid, int(fields[19]))  # field 22 of stat
 
 
+def process_state(pid: int) -> str:
+    """Return the letter by which the kernel tells what a process does (R, S, D, T, Z, …), "" when there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
+
+
 def open_process(identity: ProcessIdentity) -> int | None:
     """Return a pidfd of the process if it is still the one identified, else None.
 

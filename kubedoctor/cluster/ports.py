@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import errno
+import shlex
 import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+from kubedoctor.cluster.paths import home
 from kubedoctor.cluster.planning.ports import PortWish
 from kubedoctor.errors import ConfigError, KubedoctorError
-from kubedoctor.host.listeners import describe, owner_of
+from kubedoctor.host.listeners import Owner, describe, owner_of
 
 FREE_FROM, FREE_TO = 16443, 32767
 """Where free ports are looked for: above the well-known ones, below those the kernel takes for outgoing connections."""
@@ -107,13 +110,35 @@ def _taken(address: str, port: int, key: str, problem: OSError) -> KubedoctorErr
         return ConfigError(f"port {port} needs root", hint="choose one above 1023")
     owner = owner_of(port, address)
     component = key.partition(".")[0]
-    lines = [f"use another port: kubedoctor up --port {key}={free_port(address)}"]
-    if owner is not None and owner.pid:
+    lines = [f"use another port: {_another(key, address)}"]
+    who = describe(owner)
+    if cluster := _cluster_of(owner):
+        directory, name = cluster
+        who = f"cluster `{name}` of {directory}" if directory != home() else f"cluster `{name}`"
+        variable = f"KUBEDOCTOR_HOME={shlex.quote(str(directory))} " if directory != home() else ""
+        lines.insert(0, f"stop it: {variable}kubedoctor down" + ("" if name == "local" else f" --name {name}"))
+    elif owner is not None and owner.pid:
         lines.insert(0, f"stop it: kill {owner.pid}")
-    return PortTaken(
-        f"{component} cannot start: port {port} is taken by {describe(owner)}; nothing was started",
-        hint="\n".join(lines),
+    what = (
+        f"port {key.partition('.')[2]} cannot be published" if component == "publish" else f"{component} cannot start"
     )
+    return PortTaken(f"{what}: port {port} is taken by {who}; nothing was started", hint="\n".join(lines))
+
+
+def _another(key: str, address: str) -> str:
+    component, _, inside = key.partition(".")
+    port = free_port(address)
+    return f"--publish {port}:{inside}" if component == "publish" else f"kubedoctor up --port {key}={port}"
+
+
+def _cluster_of(owner: Owner | None) -> tuple[Path, str] | None:
+    """Return the home and the name of the cluster whose keeper, supervisor or relay *owner* is, None for others."""
+    if owner is None or not owner.name.startswith("kd-"):
+        return None
+    parts = Path(owner.directory).parts[-4:]  # they run in the directory of their place
+    if len(parts) < 4 or (parts[0], parts[2]) != ("clusters", "places"):
+        return None
+    return Path(owner.directory).parents[3], parts[1]
 
 
 def free_port(address: str) -> int:

@@ -82,6 +82,8 @@ class Question:
 
 
 def _reason(problem: OSError) -> str:
+    if isinstance(problem, TimeoutError):  # of the connection, the handshake or the answer: the words differ
+        return "does not answer"
     text = problem.strerror or str(problem) or type(problem).__name__
     return text[0].lower() + text[1:]
 

@@ -40,6 +40,7 @@ class Running:
     state: State = State.WAITING
     wanted: bool = True
     pid: int = 0
+    log_start: int = 0  # size of its log when the process was started: what stands before is of earlier ones
     generation: int = 0  # of the process, so that a late verdict on an earlier one is dropped
     prober: Prober | None = None
     was_ready: bool = False  # since the supervisor started or the component was last asked to start
@@ -142,6 +143,7 @@ class Supervisor:
 
     def _start(self, running: Running) -> None:
         running.generation += 1
+        running.log_start = _size(running.plan.log)
         try:
             running.pid = spawn(running.plan, self._extra_env, die_with_parent=not self._sandboxed)
         except OSError as problem:
@@ -181,6 +183,7 @@ class Supervisor:
             running.kill_at = time.monotonic() + running.plan.stop_timeout
             with contextlib.suppress(ProcessLookupError):
                 os.kill(running.pid, getattr(signal.Signals, running.plan.stop_signal))
+                os.kill(running.pid, signal.SIGCONT)  # a stopped process, as debuggers leave it, hears nothing else
             self._tell(running, "")
         elif not running.pid and running.state is not State.EXITED:
             running.state = State.EXITED
@@ -234,7 +237,7 @@ class Supervisor:
             running.state = State.WAITING if running.wanted and not self._stopping else State.EXITED
             self._tell(running, "", exit=reason)
             return
-        self._failed(running, reason, _last_error(running.plan.log))
+        self._failed(running, reason, _last_error(running.plan.log, running.log_start))
 
     def _failed(self, running: Running, reason: str, log_line: str) -> None:
         """Decide what follows an end that nobody asked for: another try after a while, or none."""
@@ -414,10 +417,14 @@ def runs_differently(old: PlannedComponent, new: PlannedComponent) -> bool:
     return (old.argv, old.env, old.files, old.log) != (new.argv, new.env, new.files, new.log)
 
 
-def _last_error(log: str) -> str:
+def _size(path: str) -> int:
+    try:
+        return Path(path).stat().st_size
+    except OSError:
+        return 0
+
+
+def _last_error(log: str, start: int) -> str:
     from kubedoctor.cluster.logs.last_error import last_error  # needed only when something went wrong
 
-    try:
-        return last_error(log)
-    except OSError:
-        return ""
+    return last_error(log, start=start)

@@ -107,7 +107,10 @@ class Choice:
             path, source = candidate.path, candidate.source
             if problem := probe.unusable(path):
                 if source is Source.USER:
-                    raise UsageError(f"the binary given for {name}, `{path}`, {problem}")
+                    raise UsageError(
+                        f"the binary given for {name}, `{path}`, {problem}",
+                        hint=f"name a program that runs on this machine: --binary {name}=PATH",
+                    )
                 self._pass_over(name, source, f"{path} {problem}")
                 continue
             version = probe.version_of(path, name, remember=self.remember)

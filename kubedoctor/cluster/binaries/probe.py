@@ -41,13 +41,14 @@ def unusable(path: str) -> str:
         if not os.access(path, os.X_OK):
             return "is not executable"
         with Path(path).open("rb") as stream:
-            head = stream.read(20)
+            head = stream.read(256)  # all the kernel looks at to find what a script is run by
     except FileNotFoundError:
         return "does not exist"
     except OSError as problem:
         return f"cannot be read: {problem.strerror}"
     if head.startswith(b"#!"):
-        return ""
+        interpreter = os.fsdecode((head[2:].split(b"\n")[0].split() or [b""])[0])
+        return "" if os.access(interpreter, os.X_OK) else f"is a script for `{interpreter}`, which cannot be run"
     if not head.startswith(b"\x7fELF") or len(head) < 20:
         return "is not a program"
     ours = platform.machine()
