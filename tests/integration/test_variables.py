@@ -146,22 +146,18 @@ def test_service_addresses_and_node_ports_are_those_asked_for(running: Running) 
 
 def test_etcd_is_reached_from_outside_with_a_certificate_only(running: Running) -> None:
     """ETCD_HOST, ETCD_PORT."""
-    context = ssl.create_default_context(cafile=running.pki("etcd-ca.crt"))
-    context.load_cert_chain(running.pki("client-etcd.crt"), running.pki("client-etcd.key"))
-    connection = HTTPSConnection("127.0.0.2", running.etcd_port, context=context, timeout=10)
-    connection.request("GET", "/version")
-    answer = json.loads(connection.getresponse().read())
-    connection.close()
-    assert answer["etcdserver"].startswith("3.")
-    stranger = HTTPSConnection(
-        "127.0.0.2",
-        running.etcd_port,
-        context=ssl.create_default_context(cafile=running.pki("etcd-ca.crt")),
-        timeout=10,
-    )
-    with contextlib.closing(stranger), pytest.raises(OSError, match=r"certificate|reset|EOF"):
-        stranger.request("GET", "/version")
-        stranger.getresponse()
+    stranger = ssl.create_default_context(cafile=running.pki("etcd-ca.crt"))
+    client = ssl.create_default_context(cafile=running.pki("etcd-ca.crt"))
+    client.load_cert_chain(running.pki("client-etcd.crt"), running.pki("client-etcd.key"))
+
+    def version(context: ssl.SSLContext) -> str:
+        with contextlib.closing(HTTPSConnection("127.0.0.2", running.etcd_port, context=context, timeout=10)) as etcd:
+            etcd.request("GET", "/version")
+            return str(json.loads(etcd.getresponse().read())["etcdserver"])
+
+    assert version(client).startswith("3.")
+    with pytest.raises(OSError, match=r"certificate|reset|EOF"):
+        version(stranger)
 
 
 def test_admission_plugins_are_turned_on_and_off(running: Running) -> None:
