@@ -1,4 +1,4 @@
-"""The event loop of a relay: it accepts, connects and has the kernel move what comes. Standard library only."""
+"""The event loop of a relay: it accepts, connects and carries. Standard library only."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from select import EPOLLHUP, EPOLLIN
 from typing import Any
 
 from kubedoctor.cluster.channel import Channel, ChannelClosed, ProtocolError
-from kubedoctor.cluster.splicing import Connection, End, Pipes
+from kubedoctor.cluster.relay_connection import Buffers, Connection, End
 
 _UNIX_PATH_BYTES = 107  # sun_path has 108, the last one is NUL
 _TURN_ACCEPTS = 64  # so that a flood of new connections does not starve those that are there
@@ -40,11 +40,11 @@ class _Listener:
 
 
 class Relay:
-    """One event loop that accepts, connects and splices. It rests, at no cost, while nothing moves."""
+    """One event loop that accepts, connects and carries. It rests, at no cost, while nothing moves."""
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
-        self._pipes = Pipes()
+        self._buffers = Buffers()
         self._listeners: dict[int, _Listener] = {}
         self._ends: dict[int, End] = {}
         self._unconnected: list[tuple[Connection, _Listener]] = []  # to a unix socket with a full backlog
@@ -110,7 +110,6 @@ class Relay:
             connection.reset()
         self._ends.clear()
         self._unconnected.clear()
-        self._pipes.trim()
         self._epoll.close()
 
     def _obey(self, control: Channel) -> None:
@@ -154,8 +153,7 @@ class Relay:
         if connection.closed:
             del self._ends[connection.client.fileno], self._ends[connection.target.fileno]
             self._look_again = 0.0  # there are descriptors again
-            if not self._ends:
-                self._pipes.trim()  # a relay at rest keeps nothing
+            self._buffers.trim()
             return True
         self._watch(connection)
         if events & EPOLLHUP and end.mask == 0:
@@ -192,7 +190,7 @@ class Relay:
                     self._drop(listener)
                 return
             client.setblocking(False)
-            self._connect(Connection(client, target, self._pipes), listener)
+            self._connect(Connection(client, target, self._buffers), listener)
 
     def _connect(self, connection: Connection, listener: _Listener) -> None:
         target = connection.target.socket
@@ -213,8 +211,6 @@ class Relay:
 
     def _pause(self) -> None:
         """Accept nothing until a connection closes; for the descriptors of the whole system, look again in a moment."""
-        if self._pipes.trim():
-            return  # that may be enough
         if not self._paused:
             self._paused = True
             for listener in self._listeners.values():
