@@ -14,7 +14,7 @@ from kubedoctor.cluster import place as places
 from kubedoctor.cluster.control import ControlClient
 from kubedoctor.cluster.documents import Event, PlaceStatus, Plan, State
 from kubedoctor.cluster.identity import process_state
-from kubedoctor.cluster.launch import launch
+from kubedoctor.cluster.launch import EarlyKeeper
 from kubedoctor.cluster.paths import PlacePaths
 from kubedoctor.cluster.prepare import Prepared
 from kubedoctor.errors import ComponentFailed, KubedoctorError
@@ -54,7 +54,9 @@ class Waiting:
         return next((event for event in self.states.values() if event.pid and process_state(event.pid) == "T"), None)
 
 
-def start(prepared: Prepared, paths: PlacePaths, lock: int, wait: Wait, tell: Callable[[Event], None]) -> None:
+def start(
+    early: EarlyKeeper, prepared: Prepared, paths: PlacePaths, lock: int, wait: Wait, tell: Callable[[Event], None]
+) -> None:
     """Start the keeper of a prepared place and return when the cluster is ready; *tell* is called with each event.
 
     Raise ComponentFailed when a component does not come up, with everything stopped again (unless `wait.keep`).
@@ -62,7 +64,7 @@ def start(prepared: Prepared, paths: PlacePaths, lock: int, wait: Wait, tell: Ca
     """
     instance = secrets.token_hex(8)
     paths.socket.unlink(missing_ok=True)
-    lifeline, process = launch(paths, lock=lock, instance=instance, listeners=prepared.listeners())
+    lifeline, process = early.begin(paths, lock=lock, instance=instance, listeners=prepared.listeners())
     os.close(lock)
     prepared.close()
     with ControlClient(paths.socket, connection=lifeline) as keeper:
@@ -72,6 +74,7 @@ def start(prepared: Prepared, paths: PlacePaths, lock: int, wait: Wait, tell: Ca
         except ComponentFailed:
             if wait.keep:
                 keeper.request("release")
+                process.returncode = 0
             else:
                 stop(keeper, paths)
             raise

@@ -38,13 +38,11 @@ _FORWARDED = frozenset({"start", "stop", "restart", "apply"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeeperTask:
-    """What `up` hands to the keeper, as JSON in its only argument; descriptors are inherited."""
+    """What `up` hands to the keeper over the lifeline."""
 
     place: str  # directory
-    lifeline: int
-    lock: int
     instance: str
-    listeners: tuple[Mapping[str, int], ...] = ()  # {"descriptor", "outside", "inside"}
+    listeners: tuple[Mapping[str, int], ...] = ()  # {"outside", "inside"}, as their descriptors
 
 
 @dataclass(slots=True)
@@ -60,8 +58,9 @@ class Client:
 class Keeper:
     """Keeps one place until its supervisor has ended."""
 
-    def __init__(self, task: KeeperTask) -> None:
+    def __init__(self, task: KeeperTask, lifeline: Channel, listeners: list[int]) -> None:
         self._task = task
+        self._lifeline = lifeline
         self._paths = PlacePaths(Path(task.place))
         self._plan = from_json(Plan, json.loads(self._paths.plan.read_text()))
         self._wakeup = Wakeup()
@@ -86,11 +85,11 @@ class Keeper:
         self._record = Record(self._paths, self._plan, status)
         self._record.write()
         self._listener = listen(self._paths.socket)
-        self._channel, self._pid, self._pidfd = self._clone_supervisor()
+        self._channel, self._pid, self._pidfd = self._clone_supervisor(listeners)
 
     # --- making the supervisor ----------------------------------------------------------------------------------------
 
-    def _clone_supervisor(self) -> tuple[Channel, int, int]:
+    def _clone_supervisor(self, descriptors: list[int]) -> tuple[Channel, int, int]:
         """Clone the supervisor, put it on record, and only then let it go on."""
         task, sandboxed = self._task, self._plan.place_kind == "sandbox"
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -106,24 +105,18 @@ class Keeper:
         self._record.status = _replaced(self._record.status, supervisor=supervisor)
         self._record.write()
         channel = Channel(ours)
-        listeners = [{"inside": entry["inside"], "outside": entry["outside"]} for entry in task.listeners]
-        channel.send({"go": True, "listeners": listeners}, [entry["descriptor"] for entry in task.listeners])
-        for entry in task.listeners:
-            os.close(entry["descriptor"])  # the relay inside has them
+        channel.send({"go": True, "listeners": list(task.listeners)}, descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)  # the relay inside has them
         return channel, pid, pidfd
 
     # --- the loop -----------------------------------------------------------------------------------------------------
 
-    def run(self) -> None:
-        """Serve until the supervisor has ended, with everything in its place."""
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the terminal of `up` may go
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._shut_down())
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.set_wakeup_fd(self._wakeup.writable, warn_on_full_buffer=False)
-        self._add_client(Channel(socket.socket(fileno=self._task.lifeline)), is_lifeline=True)
-        for source in (self._wakeup.readable, self._listener.fileno(), self._pidfd):
-            self._poll.register(source, select.POLLIN)
+    def run(self, asked: list[tuple[dict[str, Any], list[int]]]) -> None:
+        """Serve until the supervisor has ended; *asked* came over the lifeline with the task."""
+        self._watch()
+        for message, descriptors in asked:
+            self._obey(self._clients[self._lifeline.fileno()], message, descriptors)
         while True:
             self._record.settle()
             self._watch_writers()
@@ -142,6 +135,17 @@ class Keeper:
                 self._accept()
             for descriptor in [descriptor for descriptor in ready if descriptor in self._clients]:
                 self._serve(descriptor, ready[descriptor])
+
+    def _watch(self) -> None:
+        """Take signals, and have the poll tell of everything there is to serve."""
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the terminal of `up` may go
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._shut_down())
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(self._wakeup.writable, warn_on_full_buffer=False)
+        self._add_client(self._lifeline, is_lifeline=True)
+        for source in (self._wakeup.readable, self._listener.fileno(), self._pidfd):
+            self._poll.register(source, select.POLLIN)
 
     def _milliseconds(self) -> float | None:
         return None if self._kill_at is None else max(0.0, self._kill_at - time.monotonic()) * 1000 + 1
@@ -349,17 +353,33 @@ def _replaced(status: PlaceStatus, **changes: Any) -> PlaceStatus:
 
 
 def main() -> None:
-    """Be the keeper that the JSON in the first argument describes."""
-    task = from_json(KeeperTask, json.loads(sys.argv[1]))
+    """Be the keeper of the place that comes over the lifeline, the descriptor in the first argument."""
     os.umask(0o077)
-    os.chdir(task.place)
-    for descriptor in (task.lifeline, task.lock, *(entry["descriptor"] for entry in task.listeners)):
-        os.set_inheritable(descriptor, False)
-    fcntl.flock(task.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ours already by inheritance; fails loudly if not
     kernel.set_process_name("kd-keeper")
-    keeper = Keeper(task)
-    keeper.run()
+    lifeline = Channel(socket.socket(fileno=int(sys.argv[1])))
+    os.set_inheritable(lifeline.fileno(), False)
+    try:
+        (message, descriptors), *more = _first_messages(lifeline)
+    except ChannelClosed:
+        return  # `up` found that it needs no keeper
+    task = from_json(KeeperTask, message)
+    log, lock, *listeners = descriptors
+    for stream in (1, 2):
+        os.dup2(log, stream)
+    os.close(log)
+    os.chdir(task.place)
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the open file is the one `up` has locked; fails loudly if not
+    keeper = Keeper(task, lifeline, listeners)
+    keeper.run(more)
     keeper.finish()
+
+
+def _first_messages(lifeline: Channel) -> list[tuple[dict[str, Any], list[int]]]:
+    """Return the task and whatever `up` has asked for already, right behind it."""
+    while True:
+        lifeline.wait()
+        if found := lifeline.receive():
+            return found
 
 
 if __name__ == "__main__":

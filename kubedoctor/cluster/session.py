@@ -14,6 +14,7 @@ from kubedoctor.cluster import place as places
 from kubedoctor.cluster.certificates import users_of
 from kubedoctor.cluster.control import ControlClient
 from kubedoctor.cluster.documents import Event, Plan
+from kubedoctor.cluster.launch import EarlyKeeper
 from kubedoctor.cluster.paths import ClusterPaths, PlacePaths, home
 from kubedoctor.cluster.plan import PortWish
 from kubedoctor.cluster.prepare import Choice, Prepared, choose, plan_of, prepare, telling_of_full_disks, write_all
@@ -81,6 +82,7 @@ def settle_place(config: ClusterConfig) -> tuple[ClusterConfig, tuple[str, ...]]
 def start(
     session: Session,
     choice: Choice,
+    early: EarlyKeeper,
     wait: bringup.Wait,
     tell: Callable[[Event], None],
     *,
@@ -98,7 +100,7 @@ def start(
         raise
     begin(prepared.plan)
     with telling_of_full_disks(session.paths.directory):
-        bringup.start(prepared, session.place, lock, wait, tell)
+        bringup.start(early, prepared, session.place, lock, wait, tell)
     return prepared
 
 
@@ -247,13 +249,18 @@ def bring_to_readiness(
     forced: tuple[str, ...] = (),
 ) -> Change:
     """Start the cluster, or change it where it runs; return its plan and, where it ran, what was restarted."""
-    choice = choose(session.resolved, session.config, manager, progress=progress)
     if not places.is_held(session.place):
+        early = EarlyKeeper()
         try:
-            return Change(start(session, choice, wait, tell, begin=begin).plan, ())
+            choice = choose(session.resolved, session.config, manager, progress=progress)
+            return Change(start(session, choice, early, wait, tell, begin=begin).plan, ())
         except AlreadyRunning:
             if not places.is_held(session.place):
                 raise
+        finally:
+            early.abandon()
+    else:
+        choice = choose(session.resolved, session.config, manager, progress=progress)
     try:
         return change(session, choice, wait, tell, begin=begin, forced=forced)
     except NotRunning:
