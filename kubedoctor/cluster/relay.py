@@ -19,7 +19,6 @@ import resource
 import signal
 import socket
 import sys
-import traceback
 from pathlib import Path
 from typing import NoReturn
 
@@ -44,10 +43,10 @@ def run_relay(channel_socket: socket.socket) -> NoReturn:
         for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE}:
             with contextlib.suppress(OSError):  # those the C library keeps for itself
                 signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # writing to who has gone is an error, not our end
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        # The parent's garbage goes now, and what is left of its objects never: one of them could close a descriptor
-        # whose number is ours by then. That leaves its memory shared, too.
-        gc.collect()
+        # What is left of the parent's objects shall never be collected: one of them could close a descriptor whose
+        # number is ours by then. And collecting writes to memory that is shared as long as nobody does.
         gc.freeze()
         _close_all_but(channel_socket.fileno())
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -55,6 +54,8 @@ def run_relay(channel_socket: socket.socket) -> NoReturn:
         Relay().run(Channel(channel_socket))
         status = 0
     except BaseException:  # a border: nothing may get back into the parent's code
+        import traceback
+
         traceback.print_exc()
     finally:
         sys.stderr.flush()
