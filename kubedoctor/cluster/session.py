@@ -172,8 +172,19 @@ def change(
         restarted = tuple(keeper.request("apply", components=list(forced))["restarted"])
         if restarted or not _is_ready(keeper):
             begin(plan)
-            bringup.follow(keeper, plan, wait, tell, since)
+            bringup.follow(keeper, plan, wait, _from_now(tell), since)
     return Change(plan, restarted)
+
+
+def _from_now(tell: Callable[[Event], None]) -> Callable[[Event], None]:
+    """Return *tell* with the time counted from the first event it hears, not from when the cluster was started."""
+    began: list[float] = []
+
+    def counted(event: Event) -> None:
+        began.append(event.elapsed)
+        tell(replace(event, elapsed=max(0.0, event.elapsed - began[0])))
+
+    return counted
 
 
 def _is_ready(keeper: ControlClient) -> bool:
