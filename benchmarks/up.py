@@ -2,8 +2,8 @@
 
 usage: benchmarks/up.py [--rounds N] [--bin-dir DIR]
 
-Rounds alternate, since the machine's speed drifts; what is printed are medians, spreads and ratios. kwokctl and envtest are
-measured too where `kwokctl` is on PATH. As root, since the bare bring-up runs in namespaces of its own.
+Rounds alternate, since the machine's speed drifts; what is printed are medians, spreads and ratios. kwokctl and
+envtest are measured too where `kwokctl` is on PATH. As root, since the bare bring-up runs in namespaces of its own.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def measure(bin_dir: Path, rounds: int) -> dict[str, list[float]]:
 
 
 def memory(keeper: int) -> float:
-    """Return the PSS in MiB of keeper, supervisor and relays together: the keeper and its descendants by its command line."""
+    """Return the PSS in MiB of keeper, supervisor and relays together: forks share the keeper's command line."""
     mine = Path(f"/proc/{keeper}/cmdline").read_bytes()
     total = 0
     for directory in Path("/proc").glob("[0-9]*"):

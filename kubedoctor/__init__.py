@@ -24,10 +24,10 @@ if TYPE_CHECKING:
         Kind,
         Kubeconfig,
         Manifest,
-        Source,
         Port,
         Probe,
         ProbeKind,
+        Source,
         Stop,
     )
     from kubedoctor.config import ClusterConfig
@@ -74,10 +74,10 @@ __all__ = [
     "Kubeconfig",
     "KubedoctorError",
     "Manifest",
-    "Source",
     "Port",
     "Probe",
     "ProbeKind",
+    "Source",
     "Stop",
     "hookimpl",
 ]

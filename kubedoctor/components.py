@@ -1,8 +1,8 @@
 """What a plugin says of a program to run: pure data, no step taken.
 
 Paths in flags, environment and files are the final ones: take them from the `ClusterConfig` that the hook is given
-(`config.pki("server-ca.crt")`, `config.data("etcd")`, `config.file("audit-policy.yaml")`). Addresses and ports are those
-inside the place; where they are reached from outside is the core's business.
+(`config.pki("server-ca.crt")`, `config.data("etcd")`, `config.file("audit-policy.yaml")`). Addresses and ports are
+those inside the place; where they are reached from outside is the core's business.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ class ProbeKind(StrEnum):
 class Probe:
     """One question that is answered with yes when a component works.
 
-    `port` names a port of the component; `contains` must stand in the body. The client certificate is that of `certificate`
-    (a name in pki/, without ending) where the server wants one, the server's is checked against `ca`; without `ca` any
-    certificate is taken, which is right for components that sign their own at every start.
+    `port` names a port of the component; `contains` must stand in the body. The client certificate is that of
+    `certificate` (a name in pki/, without ending) where the server wants one, the server's is checked against `ca`;
+    without `ca` any certificate is taken, which is right for components that sign their own at every start.
     """
 
     kind: ProbeKind
@@ -56,8 +56,8 @@ class Probe:
 class Port:
     """A port a component listens on.
 
-    `publish` None: reachable inside the place only. 0: outside on a free port that is kept. Else: the outside port wished
-    for; `exact` when the user named it, so that another one will not do.
+    `publish` None: reachable inside the place only. 0: outside on a free port that is kept. Else: the outside port
+    wished for; `exact` when the user named it, so that another one will not do.
     """
 
     name: str
@@ -122,10 +122,11 @@ class Kubeconfig:
 class Component:
     """A program of the cluster: what it is run with, what it needs first, how it is known to be ready.
 
-    `binary` is the name that candidates are asked for. `after` names components that have to be ready before this one starts
-    (those not in the plan do not count). `ready` holds when every probe does. `cleanup` records what the program leaves on a
-    host place, for `down`. `data` are paths that hold what it stores, below `directories`: they are removed when the cluster
-    stops where data is not to be preserved. `arguments` come before the flags, for programs with a subcommand.
+    `binary` is the name that candidates are asked for. `after` names components that have to be ready before this one
+    starts (those not in the plan do not count). `ready` holds when every probe does. `cleanup` records what the
+    program leaves on a host place, for `down`. `data` are paths that hold what it stores, below `directories`: they
+    are removed when the cluster stops where data is not to be preserved. `arguments` come before the flags, for
+    programs with a subcommand.
     """
 
     name: str
@@ -174,7 +175,7 @@ class Manifest:
 
 
 class Source(StrEnum):
-    """The order in which candidates are tried: first come, first served among those that meet the wished-for version."""
+    """The order in which candidates are tried: the first that meets the wished-for version is taken."""
 
     USER = "user"  # --binary C=PATH
     BIN_DIR = "bin-dir"  # --bin-dir, GO_OUT
@@ -198,10 +199,10 @@ class Found:
 class Download:
     """A file to be fetched; `member` names it inside a .tar.gz. The checksum is a file at `checksum_url`, or given.
 
-    `any_version`: other versions may be had too; `{version}` in URLs and member stands for the one wished for, and `version`
-    is the one taken without a wish. `newest_url` then is a file that holds the newest version; `{minor}` in it stands for
-    `-1.36` when a minor version is wished for, else for nothing. `suits` limits the recipe to Kubernetes minor versions:
-    `1.34-1.36`, `1.37-`, `-1.33`.
+    `any_version`: other versions may be had too; `{version}` in URLs and member stands for the one wished for, and
+    `version` is the one taken without a wish. `newest_url` then is a file that holds the newest version; `{minor}` in
+    it stands for `-1.36` when a minor version is wished for, else for nothing. `suits` limits the recipe to
+    Kubernetes minor versions: `1.34-1.36`, `1.37-`, `-1.33`.
     """
 
     url: str
@@ -220,8 +221,8 @@ class GoBuild:
     """A program to be built from a Go module that has no replace lines of its own, or whose staging modules follow it.
 
     `packages` maps the binary's name to its main package: all are built in one go, since most of the cost is shared.
-    `staging` tells that the module replaces others by ./staging/…, as Kubernetes does; `stamp` are `-X` link flags, in which
-    `{version}`, `{major}` and `{minor}` are filled in. `any_version` and `suits` are those of `Download`.
+    `staging` tells that the module replaces others by ./staging/…, as Kubernetes does; `stamp` are `-X` link flags,
+    in which `{version}`, `{major}` and `{minor}` are filled in. `any_version` and `suits` are those of `Download`.
     """
 
     module: str

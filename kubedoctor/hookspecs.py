@@ -41,13 +41,13 @@ def kubedoctor_modify_components(config: ClusterConfig, components: Components) 
 
 @hookspec
 def kubedoctor_manifests(config: ClusterConfig) -> Iterable[Manifest]:
-    """Return Kubernetes objects to be applied at every start, and what has to answer before the cluster counts as ready."""
+    """Return Kubernetes objects to be applied at every start, and what has to answer before the cluster is ready."""
     raise NotImplementedError
 
 
 @hookspec
 def kubedoctor_binaries(name: str, config: ClusterConfig) -> Iterable[Candidate]:
-    """Return where the binary *name* may come from; the core tries all candidates in the order of `Source`, and executes.
+    """Return where the binary *name* may come from; the core tries the candidates in the order of `Source`.
 
     Return nothing for names this plugin does not know. An exception drops this plugin's candidates and is reported.
     """

@@ -1,7 +1,7 @@
 """The documents that pass between `up`, keeper, supervisor and `status`. Standard library only: the keeper reads them.
 
-Everything in here is settled: paths, argv, addresses. Pids, ports and paths are those of the namespace `up` ran in; what
-differs inside a place stands beside it with `inside` in its name.
+Everything in here is settled: paths, argv, addresses. Pids, ports and paths are those of the namespace `up` ran in;
+what differs inside a place stands beside it with `inside` in its name.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ from pathlib import Path
 def write_atomically(path: Path, content: str | bytes, *, mode: int = 0o600) -> None:
     """Replace *path* by *content* in one step: the old file or the new one is there, never a part.
 
-    The temporary file stands in the same directory and is opened with O_EXCL | O_NOFOLLOW; a link at *path* is replaced,
-    not followed. On any failure, a full disk included, the old file stays and the OSError goes up.
+    The temporary file stands in the same directory and is opened with O_EXCL | O_NOFOLLOW; a link at *path* is
+    replaced, not followed. On any failure, a full disk included, the old file stays and the OSError goes up.
     """
     data = content.encode() if isinstance(content, str) else content
     temporary = path.with_name(f".{path.name[:200]}.{os.getpid()}.{os.urandom(4).hex()}")
@@ -31,8 +31,8 @@ def write_atomically(path: Path, content: str | bytes, *, mode: int = 0o600) -> 
 def make_directory(path: Path, *, mode: int = 0o700) -> None:
     """Make *path* with its parents; a directory that is there keeps its mode.
 
-    Raise NotADirectoryError when something else stands there, and PermissionError when root would enter a directory that
-    another user owns: its owner could swap what is inside for links.
+    Raise NotADirectoryError when something else stands there, and PermissionError when root would enter a directory
+    that another user owns: its owner could swap what is inside for links.
     """
     path.mkdir(mode=mode, parents=True, exist_ok=True)
     found = path.stat()

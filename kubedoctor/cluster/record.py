@@ -83,8 +83,8 @@ class Record:
         if message.get("answered") and status.state == state.value and not status.reason.startswith("/"):
             self.happened("answer", component=name, state=state.value, message=reason)
         if message.get("fatal"):
-            last_exit = self._components[name].last_exit
-            line = last_exit.log_line if last_exit else ""
+            told = self._components[name].last_exit
+            line = told.log_line if told else ""
             self.enter(Phase(self.status.phase), failure=f"{name}: {reason}" + (f": {line}" if line else ""))
             self.happened("failed", component=name, state=State.FAILED.value, message=reason, exit=ended)
         self.happened("state", component=name, state=state.value, message=reason, exit=ended)

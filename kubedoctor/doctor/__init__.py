@@ -1,0 +1,1 @@
+"""What `check` needs: targets, facts into findings, causes, fixes."""

@@ -44,7 +44,8 @@ def test_pids_are_those_of_the_outside(place: PlacePaths) -> None:
         component = status.components[0]
         arguments = Path(f"/proc/{component.pid}/cmdline").read_bytes().split(b"\0")
         assert b"18001" in arguments
-        inside = next(line for line in Path(f"/proc/{component.pid}/status").read_text().splitlines() if "NSpid" in line)
+        lines = Path(f"/proc/{component.pid}/status").read_text().splitlines()
+        inside = next(line for line in lines if line.startswith("NSpid"))
         assert inside.split()[-1] == str(component.pid_inside)
         assert status.supervisor.pid_inside == 1
         assert status.phase == "ready"
@@ -109,7 +110,7 @@ def processes_in(pid_namespace: str) -> list[str]:
     names = []
     for directory in Path("/proc").glob("[0-9]*"):
         try:
-            if os.readlink(directory / "ns/pid") == pid_namespace:
+            if str((directory / "ns/pid").readlink()) == pid_namespace:
                 names.append((directory / "comm").read_text().strip())
         except OSError:
             continue
@@ -201,7 +202,7 @@ def test_sandbox_has_a_network_of_its_own_with_a_default_route(place: PlacePaths
         routes = Path(f"/proc/{pid}/net/route").read_text().splitlines()
         assert any(line.split()[:2] == ["kubedoctor0", "00000000"] for line in routes)
         assert "198.18.0.1" in Path(f"/proc/{pid}/net/fib_trie").read_text()
-        assert os.readlink(f"/proc/{pid}/ns/net") != os.readlink("/proc/self/ns/net")
+        assert Path(f"/proc/{pid}/ns/net").readlink() != Path("/proc/self/ns/net").readlink()
     assert not Path("/sys/class/net/kubedoctor0").exists()
 
 

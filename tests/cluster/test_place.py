@@ -94,6 +94,11 @@ def test_session_cgroup_is_left_and_removed() -> None:
 )
 def test_only_our_own_cgroups_are_removed(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     removed: list[str] = []
-    monkeypatch.setattr(os, "walk", lambda top, topdown=True: removed.append(top) or [])
+
+    def walk(top: str, topdown: bool = True) -> list[tuple[str, list[str], list[str]]]:
+        removed.append(top)
+        return []
+
+    monkeypatch.setattr(os, "walk", walk)
     cgroups.remove([path, "/sys/fs/cgroup/kubedoctor-a/../memory"])
     assert removed == []

@@ -9,30 +9,35 @@
 --count FILE         append a line to FILE at every start
 """
 
+from __future__ import annotations
+
 import argparse
 import http.server
-import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        server = self.server
-        server.asked += 1
-        ready = not server.never and server.asked > server.ready_after
+    asked = 0
+    ready_after = 0
+    never = False
+
+    def do_GET(self) -> None:
+        Handler.asked += 1
+        ready = not Handler.never and Handler.asked > Handler.ready_after
         body = b"ok" if ready else b"[+]ping ok\n[-]poststarthook/fake/hook failed: not finished\n"
         self.send_response(200 if ready else 503)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, *_):
+    def log_message(self, *_: object) -> None:
         pass
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--ready-after", type=int, default=0)
@@ -43,21 +48,19 @@ def main():
     parser.add_argument("--count", default="")
     options = parser.parse_args()
     if options.count:
-        with open(options.count, "a") as file:
+        with Path(options.count).open("a") as file:
             file.write("start\n")
     if options.exit_at_start is not None:
-        print("Error: the fake was told to fail", file=sys.stderr, flush=True)
+        sys.stderr.write("Error: the fake was told to fail\n")
         sys.exit(options.exit_at_start)
     if options.ignore_term:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if options.child:
         child = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
-        with open(options.child, "w") as file:
-            file.write(os.readlink(f"/proc/{child.pid}/ns/pid"))
+        Path(options.child).write_text(str(Path(f"/proc/{child.pid}/ns/pid").readlink()))
     http.server.HTTPServer.allow_reuse_address = True
-    server = http.server.HTTPServer(("127.0.0.1", options.port), Handler)
-    server.asked, server.ready_after, server.never = 0, options.ready_after, options.never_ready
-    server.serve_forever()
+    Handler.ready_after, Handler.never = options.ready_after, options.never_ready
+    http.server.HTTPServer(("127.0.0.1", options.port), Handler).serve_forever()
 
 
 main()

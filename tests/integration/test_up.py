@@ -87,11 +87,13 @@ def test_control_plane_works_and_is_gone_after_down(cli: Kubedoctor) -> None:
     assert processes(cli.home) == []
     cli.ok("up", "--name", "a")
     assert uid_of_default_namespace(cli, "a") == uid, "the data of the first run is gone"
-    assert json.loads(cli.ok("kubectl", "--name", "a", "get", "deployment", "web", "-o", "json").out)["spec"]["replicas"] == 2
+    deployment = json.loads(cli.ok("kubectl", "--name", "a", "get", "deployment", "web", "-o", "json").out)
+    assert deployment["spec"]["replicas"] == 2
 
 
 def uid_of_default_namespace(cli: Kubedoctor, name: str) -> str:
-    return str(json.loads(cli.ok("kubectl", "--name", name, "get", "namespace", "default", "-o", "json").out)["metadata"]["uid"])
+    namespace = json.loads(cli.ok("kubectl", "--name", name, "get", "namespace", "default", "-o", "json").out)
+    return str(namespace["metadata"]["uid"])
 
 
 def anonymous(cli: Kubedoctor, name: str) -> str:
@@ -164,7 +166,7 @@ def test_nothing_outlives_keeper_or_supervisor(cli: Kubedoctor, victim: str) -> 
 
 
 def test_up_killed_at_any_moment_leaves_nothing(cli: Kubedoctor) -> None:
-    generator = random.Random(4)  # noqa: S311 - moments, not secrets
+    generator = random.Random(4)
     moments = [generator.uniform(0.05, 4.0) for _ in range(10)]
     for moment in moments:
         up = cli.popen("up")

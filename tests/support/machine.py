@@ -13,13 +13,13 @@ def snapshot(home: Path) -> dict[str, frozenset[str]]:
     return {
         "processes": frozenset(processes(home)),
         "mounts": frozenset(Path("/proc/self/mountinfo").read_text().splitlines()),
-        "interfaces": frozenset(os.listdir("/sys/class/net")),
+        "interfaces": frozenset(path.name for path in Path("/sys/class/net").iterdir()),
         "cgroups": frozenset(str(path) for path in _cgroups()),
         "routes": frozenset(Path("/proc/net/route").read_text().splitlines()),
         "sysvipc": frozenset(
             line.split()[0] for name in ("shm", "sem", "msg") for line in _lines(f"/proc/sysvipc/{name}")[1:]
         ),
-        "shm": frozenset(os.listdir("/dev/shm")),
+        "shm": frozenset(path.name for path in Path("/dev/shm").iterdir()),
         "sysctls": frozenset(_sysctls()),
     }
 
@@ -27,7 +27,8 @@ def snapshot(home: Path) -> dict[str, frozenset[str]]:
 def difference(before: dict[str, frozenset[str]], after: dict[str, frozenset[str]]) -> dict[str, list[str]]:
     """Return by kind what is there after and was not before, and what is gone."""
     return {
-        kind: sorted({f"+ {item}" for item in after[kind] - before[kind]} | {f"- {item}" for item in before[kind] - after[kind]})
+        kind: [f"+ {item}" for item in sorted(after[kind] - before[kind])]
+        + [f"- {item}" for item in sorted(before[kind] - after[kind])]
         for kind in before
         if before[kind] != after[kind]
     }
