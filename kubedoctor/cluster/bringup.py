@@ -78,12 +78,19 @@ def start(
             else:
                 stop(keeper, paths)
             raise
-        except KeeperLost:
+        except KeeperLost as lost:
             process.wait(timeout=places.PATIENCE)
+            if not lost.in_order:
+                hint = f"its log is {paths.keeper_log}"
+                raise KubedoctorError(f"the keeper ended: {last_words(paths)}", hint=hint) from None
             raise KubedoctorError(
-                f"the keeper ended: {last_words(paths)}", hint=f"its log is {paths.keeper_log}"
+                "the cluster was stopped while it came up", hint="by `kubedoctor down`, or a signal to its keeper"
             ) from None
         except KeyboardInterrupt:
+            if wait.keep:
+                keeper.request("release")
+                process.returncode = 0
+                raise
             # The first Ctrl-C stops in order; the second one, which comes out of here, kills at once.
             try:
                 stop(keeper, paths)
@@ -94,7 +101,11 @@ def start(
 
 
 class KeeperLost(KubedoctorError):  # noqa: N818 - a state, not a mistake
-    """The keeper ended while it was followed."""
+    """The keeper ended while it was followed; *in_order* when everything was stopped as somebody asked."""
+
+    def __init__(self, message: str, *, in_order: bool = False) -> None:
+        super().__init__(message)
+        self.in_order = in_order
 
 
 def follow(keeper: ControlClient, plan: Plan, wait: Wait, tell: Callable[[Event], None], since: int = 0) -> None:
@@ -112,7 +123,7 @@ def follow(keeper: ControlClient, plan: Plan, wait: Wait, tell: Callable[[Event]
                 case "failed":
                     raise failure(plan, event, _last_error(keeper, event.component))
                 case "stopped":
-                    raise KeeperLost(event.message or "it was stopped")
+                    raise KeeperLost(event.message or "it was stopped", in_order=not event.message)
             if not wait.wait and _all_started(plan, waiting.states):
                 return
     except KubedoctorError:

@@ -29,6 +29,7 @@ from kubedoctor.cluster.paths import PlacePaths
 from kubedoctor.cluster.probe import Wakeup
 from kubedoctor.cluster.record import Record, now
 from kubedoctor.cluster.relays import Listener, RelayProcess
+from kubedoctor.cluster.running import ended_children
 from kubedoctor.jsonform import from_json, to_json
 
 SHUTDOWN_LONGEST = 30.0
@@ -158,14 +159,7 @@ class Keeper:
 
     def _reap_relay(self) -> None:
         """Make the relay outside again when it ended; the supervisor is left for its pidfd to tell."""
-        while True:
-            try:
-                status = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            except ChildProcessError:
-                return
-            if status is None or status.si_pid == self._pid:
-                return
-            os.waitpid(status.si_pid, 0)
+        for status in ended_children(spare=self._pid):
             self._relay.ended(status.si_pid)
 
     # --- the supervisor -----------------------------------------------------------------------------------------------

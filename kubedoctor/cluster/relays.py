@@ -11,6 +11,7 @@ import socket
 from dataclasses import dataclass
 
 from kubedoctor.cluster.channel import Channel, ChannelClosed
+from kubedoctor.cluster.relay import run_relay
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +64,6 @@ class RelayProcess:
         if pid == 0:
             try:
                 ours.close()
-                from kubedoctor.cluster.relay import run_relay
-
                 run_relay(theirs)
             finally:
                 os._exit(1)

@@ -14,48 +14,17 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from kubedoctor.cluster.applier import Applier
 from kubedoctor.cluster.channel import Channel, ChannelClosed
-from kubedoctor.cluster.documents import Plan, PlannedComponent, State
+from kubedoctor.cluster.documents import Plan, State
 from kubedoctor.cluster.probe import Prober, Verdict, Wakeup
 from kubedoctor.cluster.relays import Listener, RelayProcess
+from kubedoctor.cluster.running import EXITS_TO_FAIL, EXITS_WINDOW, RUNS, Running, Waiter, ended_children
 from kubedoctor.cluster.spawn import describe_exit, spawn
 from kubedoctor.jsonform import from_json
-
-EXITS_TO_FAIL, EXITS_WINDOW = 5, 60.0
-"""A component that exits so often within so many seconds is given up: it will not mend itself."""
-BACKOFF_LONGEST = 30.0
-_RUNS = (State.STARTING, State.READY, State.STOPPING)
-
-
-@dataclass(slots=True)
-class Running:
-    """A component while the supervisor lives: its process, if any, and what is wanted of it."""
-
-    plan: PlannedComponent
-    state: State = State.WAITING
-    wanted: bool = True
-    pid: int = 0
-    log_start: int = 0  # size of its log when the process was started: what stands before is of earlier ones
-    generation: int = 0  # of the process, so that a late verdict on an earlier one is dropped
-    prober: Prober | None = None
-    was_ready: bool = False  # since the supervisor started or the component was last asked to start
-    exits: deque[float] = field(default_factory=deque)  # monotonic times of unwanted ends
-    retry_at: float | None = None
-    kill_at: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Waiter:
-    """A request that is answered when its component has got there."""
-
-    request: int
-    component: str
-    goal: State
 
 
 class Supervisor:
@@ -142,8 +111,7 @@ class Supervisor:
         return f"waits for {', '.join(missing)}" if missing else ""
 
     def _start(self, running: Running) -> None:
-        running.generation += 1
-        running.log_start = _size(running.plan.log)
+        running.begins()
         try:
             running.pid = spawn(running.plan, self._extra_env, die_with_parent=not self._sandboxed)
         except OSError as problem:
@@ -211,47 +179,27 @@ class Supervisor:
 
     def _reap(self) -> None:
         """Take every child that has ended: components to their owner, strangers (we are pid 1) to nobody."""
-        while True:
-            try:
-                # Look first, take after: as long as the child is not reaped, its pid and group are nobody else's.
-                status = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            except ChildProcessError:
-                return
-            if status is None:
-                return
+        for status in ended_children():
             owner = next((running for running in self._running.values() if running.pid == status.si_pid), None)
             if owner is not None:
                 self._kill_group(status.si_pid)  # what it left behind in its session
-            os.waitpid(status.si_pid, 0)
-            if owner is not None:
                 self._ended(owner, describe_exit(status))
             elif self.relay is not None:
                 self.relay.ended(status.si_pid)
 
     def _ended(self, running: Running, reason: str) -> None:
-        running.pid, running.kill_at = 0, None
-        if running.prober is not None:
-            running.prober.end()
-            running.prober = None
+        running.ended()
         if running.state is State.STOPPING:
             running.state = State.WAITING if running.wanted and not self._stopping else State.EXITED
             self._tell(running, "", exit=reason)
-            return
-        self._failed(running, reason, _last_error(running.plan.log, running.log_start))
+        else:
+            self._failed(running, reason, running.last_error())
 
     def _failed(self, running: Running, reason: str, log_line: str) -> None:
-        """Decide what follows an end that nobody asked for: another try after a while, or none."""
-        now = time.monotonic()
-        running.exits.append(now)
-        while running.exits[0] < now - EXITS_WINDOW:
-            running.exits.popleft()
-        if len(running.exits) >= EXITS_TO_FAIL:
-            running.state = State.FAILED
-            message = f"{reason}; given up after {EXITS_TO_FAIL} ends within {EXITS_WINDOW:.0f} s"
-        else:
-            running.state = State.BACKOFF
-            running.retry_at = now + min(BACKOFF_LONGEST, 2.0 ** (len(running.exits) - 1))
-            message = reason
+        """Tell of an end that nobody asked for, and whether another try follows."""
+        message = reason
+        if not running.failed(time.monotonic()):
+            message += f"; given up after {EXITS_TO_FAIL} ends within {EXITS_WINDOW:.0f} s"
         self._tell(running, message, exit=reason, log_line=log_line, fatal=not running.was_ready)
 
     # --- what the cluster as a whole is -------------------------------------------------------------------------------
@@ -380,7 +328,7 @@ class Supervisor:
         """Have the component run: at once, or when the process that is ending has ended."""
         running.wanted = True
         running.exits.clear()
-        if running.state not in _RUNS:
+        if running.state not in RUNS:
             running.retry_at, running.was_ready = None, False
             running.state = State.WAITING
             self._tell(running, self._waits_for(running))
@@ -399,7 +347,7 @@ class Supervisor:
                 self._running[name] = Running(component)
                 self._tell(self._running[name], "")
                 yield name
-            elif runs_differently(running.plan, component) or name in names:
+            elif running.runs_differently(component) or name in names:
                 running.plan = component
                 self._stop(running)
                 self._want(running)
@@ -410,21 +358,3 @@ class Supervisor:
             self._applier, self._manifests = None, "waiting for the API"
         self._plan = plan
         self._told_ready = False
-
-
-def runs_differently(old: PlannedComponent, new: PlannedComponent) -> bool:
-    """Return whether a process of *old* is not what *new* asks for."""
-    return (old.argv, old.env, old.files, old.log) != (new.argv, new.env, new.files, new.log)
-
-
-def _size(path: str) -> int:
-    try:
-        return Path(path).stat().st_size
-    except OSError:
-        return 0
-
-
-def _last_error(log: str, start: int) -> str:
-    from kubedoctor.cluster.logs.last_error import last_error  # needed only when something went wrong
-
-    return last_error(log, start=start)
