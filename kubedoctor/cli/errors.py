@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import select
+import signal
 import sys
 from collections.abc import Callable, Sequence
+from types import FrameType
 
 import click
 from click.exceptions import Exit
@@ -24,6 +26,25 @@ MENDABLE = {
 
 PIPE_CLOSED = 128 + 13
 """What a shell reports of a program that SIGPIPE ended, as `kubedoctor logs | head` would without Python."""
+
+
+class Ended(KeyboardInterrupt):
+    """SIGTERM or SIGHUP, taken as Ctrl-C is: what was begun is put in order, then the status is that of a shell."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+def end_as_interrupted() -> None:
+    """Have SIGTERM and SIGHUP raise Ended: a service manager's word, or the terminal's that it is gone."""
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        raise Ended(number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup(1)
+            signal.signal(number, end)
 
 
 def boundary(app: App, args: Sequence[str], command: Callable[[], int]) -> int:
@@ -51,7 +72,7 @@ def _report(app: App, args: Sequence[str], error: BaseException) -> int:
         case Exit():
             return error.exit_code
         case click.Abort() | KeyboardInterrupt():
-            return ExitCode.INTERRUPTED
+            return 128 + error.number if isinstance(error, Ended) else ExitCode.INTERRUPTED
         case click.ClickException():
             console.error(_sentence(error.format_message()), hint=_usage_hint(error))
             return error.exit_code

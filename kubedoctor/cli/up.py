@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
 
 from kubedoctor.cli.app import App, pass_app
+from kubedoctor.cli.errors import end_as_interrupted
 from kubedoctor.cli.options import ClusterCommand, cluster_options
 from kubedoctor.errors import UsageError
 
@@ -97,9 +96,14 @@ def _run(app: App, settled: Session, patience: Wait) -> None:
         for display in shown:
             display.update(event)
 
+    end_as_interrupted()
     binaries = FetchLines(app.console.stderr, app.console.is_live)
     try:
         change = session.bring_to_readiness(settled, app.manager, patience, tell, begin=begin, progress=binaries)
+    except KeyboardInterrupt:
+        outcome = "what runs was left running (--keep)" if patience.keep else "what was started is stopped again"
+        app.console.say(f"\ninterrupted; {outcome}" if began_with else "\ninterrupted; nothing was started")
+        raise
     finally:
         binaries.close()
         for display in shown:
@@ -180,20 +184,13 @@ def _stay(app: App, settled: Session) -> None:
 
     with ControlClient(settled.place.socket) as keeper:
         try:
-            for number in (signal.SIGTERM, signal.SIGHUP):
-                signal.signal(number, _end)
             app.console.say("\nattached: Ctrl-C stops the cluster")
             for message in keeper.events(1 << 60):
                 event = from_json(Event, message)
                 if event.exit:
                     app.console.say(f"{event.component}: {event.exit}, {event.state}")
-        except (KeyboardInterrupt, SystemExit):
+        except KeyboardInterrupt:
             app.console.say("stopping …")
             with ControlClient(settled.place.socket) as other:
                 bringup.stop(other, settled.place)
             raise
-
-
-def _end(number: int, _frame: FrameType | None) -> None:
-    """Take a service manager's word, or the terminal's that it is gone, as Ctrl-C, with a shell's exit status."""
-    raise SystemExit(128 + number)
