@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -138,14 +140,26 @@ def _progress(app: App, plan: Plan) -> Progress:
 
 
 def _say_what_next(app: App, settled: Session) -> None:
-    name = settled.config.name
+    name, program = settled.config.name, _program()
     option = "" if name == "local" else f" --name {name}"
-    app.console.say(
-        f"""
-  eval "$(kubedoctor env{option})"{" " * max(1, 12 - len(option))}use kubectl with it
-  kubedoctor logs -f{option}{" " * max(1, 18 - len(option))}follow every component
-  kubedoctor down{option}{" " * max(1, 21 - len(option))}stop it; nothing is left behind"""
+    rows = (
+        (f'eval "$({program} env{option})"', "use kubectl with it"),
+        (f"{program} logs -f{option}", "follow every component"),
+        (f"{program} down{option}", "stop it; nothing is left behind"),
     )
+    width = max(len(command) for command, _ in rows)
+    app.console.say()
+    for command, effect in rows:
+        app.console.say(f"  {command:<{width}}   {effect}")
+
+
+def _program() -> str:
+    """Return what to type to run this program again: its name where the PATH leads to it, else as it was called."""
+    called = Path(sys.argv[0])
+    if called.name != "kubedoctor":  # python -m kubedoctor
+        return "kubedoctor"
+    found = shutil.which("kubedoctor")
+    return "kubedoctor" if found and Path(found).resolve() == called.resolve() else str(called)
 
 
 def _show_plan(app: App, settled: Session, output: str) -> None:
