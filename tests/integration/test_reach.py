@@ -8,14 +8,13 @@ import json
 import os
 import signal
 import ssl
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
-from support.clusters import commands, kubectl
+from support.clusters import commands, eventually, kubectl
 from support.command import Kubedoctor
 from support.webhook import Webhook, webhook
 
@@ -42,16 +41,6 @@ def child(cli: Kubedoctor, owner: str, comm: str = "kd-relay") -> int:
     children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
     (found,) = [int(pid) for pid in children if Path(f"/proc/{pid}/comm").read_text().strip() == comm]
     return found
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 20) -> bool:
-    """Return whether *condition* comes true in time; for what gives no sign when it does."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def labelled(name: str, label: str = "fine") -> dict[str, object]:

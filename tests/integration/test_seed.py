@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import stat
 import subprocess
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.clusters import commands, got, kubectl
+from support.clusters import commands, got, is_free, kubectl
 from support.command import Kubedoctor
 from support.machine import processes
 
@@ -45,16 +44,6 @@ def moved(cli: Kubedoctor, tmp_path: Path) -> Kubedoctor:
 
 def names(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.iterdir())
-
-
-def is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 @pytest.mark.skipif(not (is_free(6443) and is_free(2379)), reason="another cluster has the ports of the guide")
