@@ -1,7 +1,7 @@
 """What a cluster is asked to be: one frozen dataclass, every value of which knows where it came from.
 
-The layers are laid over each other in `kubedoctor.config_layers`; this module is the table that they, the command
-line's help and the reference page read.
+The layers are laid over each other in `kubedoctor.configuration.layers`; this module is the table that they, the
+command line's help and the reference page read.
 """
 
 from __future__ import annotations

@@ -137,7 +137,7 @@ def prune(app: App, dry_run: bool, everything: bool, output: str) -> None:
 
 def _config(options: dict[str, object]) -> ClusterConfig:
     from kubedoctor.cluster.paths import home
-    from kubedoctor.config_layers import load
+    from kubedoctor.configuration.layers import load
 
     given = {name: value for name, value in options.items() if value is not None and value != ()}
     return load(given, home=home()).config

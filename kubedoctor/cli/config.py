@@ -12,7 +12,7 @@ from kubedoctor.cli.config_entries import entries, toml
 from kubedoctor.cli.options import ClusterCommand, cluster_options
 
 if TYPE_CHECKING:
-    from kubedoctor.config_layers import Resolved
+    from kubedoctor.configuration.layers import Resolved
 
 
 @click.command(
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 def config(app: App, everything: bool, explain: str | None, output: str, flags: dict[str, object]) -> None:
     """Print the settled configuration."""
     from kubedoctor.cluster.paths import home
-    from kubedoctor.config_layers import load
-    from kubedoctor.config_sudo import sudo_dropped
+    from kubedoctor.configuration.layers import load
+    from kubedoctor.configuration.sudo import sudo_dropped
 
     resolved = load(flags, home=home())
     if explain is not None:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kubedoctor.config import options
-from kubedoctor.config_options import is_mapping
+from kubedoctor.configuration.options import is_mapping
 
 if TYPE_CHECKING:
-    from kubedoctor.config_layers import Resolved
+    from kubedoctor.configuration.layers import Resolved
 
 Key = tuple[str, ...]
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from kubedoctor.cli.config_entries import entries
 from kubedoctor.config import Form, flag_of, options, variables_of
-from kubedoctor.config_environment import known_variables, option_variables
-from kubedoctor.config_values import closest, dashed
-from kubedoctor.config_variables import CONFUSED, GONE, NODE, NODE_NOTE, SILENT
+from kubedoctor.configuration.environment import known_variables, option_variables
+from kubedoctor.configuration.values import closest, dashed
+from kubedoctor.configuration.variables import CONFUSED, GONE, NODE, NODE_NOTE, SILENT
 from kubedoctor.errors import UsageError
 
 if TYPE_CHECKING:
-    from kubedoctor.config_layers import Resolved
+    from kubedoctor.configuration.layers import Resolved
 
 FILE_KEYS = {
     "set": "[component.C.flags], without-flags in [component.C]",

@@ -28,7 +28,7 @@ Examples:
 def down(app: App, name: str | None, everything: bool, delete: bool, dry_run: bool) -> None:
     """Stop a cluster in order; return when nothing of it runs any more."""
     from kubedoctor.cluster.paths import ClusterPaths, clusters
-    from kubedoctor.config_layers import load
+    from kubedoctor.configuration.layers import load
 
     if everything and name:
         raise UsageError("--all and --name exclude each other")

@@ -1,6 +1,6 @@
 """The options of a cluster, made from the table in `kubedoctor.config`, for every command that settles one.
 
-They default to None and read no variable: which layer wins is decided in `kubedoctor.config_layers` alone.
+They default to None and read no variable: which layer wins is decided in `kubedoctor.configuration.layers` alone.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class ClusterCommand(click.Command):
 def cluster_options(command: F) -> F:
     """Add the options of a cluster to *command*, which gets those given as `flags: dict[str, object]`.
 
-    `flags` is what `kubedoctor.config_layers.load` takes. Stands below `@click.command(cls=ClusterCommand)`.
+    `flags` is what `kubedoctor.configuration.layers.load` takes. Stands below `@click.command(cls=ClusterCommand)`.
     """
     names = {*options(), "config"}
 

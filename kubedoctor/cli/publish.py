@@ -10,7 +10,7 @@ import click
 from kubedoctor.cli.app import App, pass_app
 from kubedoctor.cli.names import cluster_option
 from kubedoctor.cli.running import running
-from kubedoctor.config_wishes import parse_publish
+from kubedoctor.configuration.wishes import parse_publish
 from kubedoctor.errors import KubedoctorError, UsageError
 
 

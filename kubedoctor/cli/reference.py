@@ -13,8 +13,8 @@ from typing import Any
 
 from kubedoctor.cli.config_explain import FILE_KEYS, default_of, type_of
 from kubedoctor.config import GROUPS, flag_of, options, variables_of
-from kubedoctor.config_values import dashed
-from kubedoctor.config_variables import CONFUSED, GONE, NODE, NODE_NOTE, SILENT
+from kubedoctor.configuration.values import dashed
+from kubedoctor.configuration.variables import CONFUSED, GONE, NODE, NODE_NOTE, SILENT
 
 INTRODUCTION = """\
 # Configuration

@@ -57,7 +57,7 @@ def up(
     On a running cluster only what differs from what is wished for now is restarted; options hold until `down`.
     """
     from kubedoctor.cluster import bringup, session
-    from kubedoctor.config_sudo import sudo_dropped
+    from kubedoctor.configuration.sudo import sudo_dropped
 
     if output != "text" and not dry_run:
         raise UsageError(f"-o {output} shows a plan: it goes with --dry-run")

@@ -19,7 +19,7 @@ from kubedoctor.cluster.files import make_directory, write_atomically
 from kubedoctor.cluster.paths import ClusterPaths
 from kubedoctor.cluster.plan import Wanted, components, make_plan
 from kubedoctor.config import ClusterConfig, PlaceKind
-from kubedoctor.config_layers import Resolved
+from kubedoctor.configuration.layers import Resolved
 from kubedoctor.errors import KubedoctorError
 from kubedoctor.jsonform import to_json
 

@@ -20,8 +20,8 @@ from kubedoctor.cluster.plan import PortWish
 from kubedoctor.cluster.prepare import Choice, Prepared, choose, plan_of, prepare, telling_of_full_disks, write_all
 from kubedoctor.cluster.status import existing
 from kubedoctor.config import ClusterConfig, PlaceKind
-from kubedoctor.config_checks import require_files
-from kubedoctor.config_layers import Resolved, load
+from kubedoctor.configuration.checks import require_files
+from kubedoctor.configuration.layers import Resolved, load
 from kubedoctor.errors import AlreadyRunning, ConfigError, KubedoctorError, NotRunning
 from kubedoctor.jsonform import from_json
 

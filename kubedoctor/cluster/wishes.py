@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from kubedoctor.config import options, variables_of
-from kubedoctor.config_options import PATH_ITEMS, is_path
-from kubedoctor.config_values import absolute
+from kubedoctor.configuration.options import PATH_ITEMS, is_path
+from kubedoctor.configuration.values import absolute
 
 
 def honoured(environment: Mapping[str, str]) -> dict[str, str]:

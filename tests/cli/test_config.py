@@ -15,12 +15,12 @@ from kubedoctor.cli.main import run
 from kubedoctor.cli.options import cluster_parameters
 from kubedoctor.cli.reference import PAGES
 from kubedoctor.config import GROUPS, flag_of, options
-from kubedoctor.config_environment import option_variables
-from kubedoctor.config_layers import Resolved, resolve
-from kubedoctor.config_options import flag_layer
-from kubedoctor.config_tables import file_layer
-from kubedoctor.config_values import Layer
-from kubedoctor.config_wishes import COMPONENT, FLAG
+from kubedoctor.configuration.environment import option_variables
+from kubedoctor.configuration.layers import Resolved, resolve
+from kubedoctor.configuration.options import flag_layer
+from kubedoctor.configuration.tables import file_layer
+from kubedoctor.configuration.values import Layer
+from kubedoctor.configuration.wishes import COMPONENT, FLAG
 
 BASE = Path("/base")
 

@@ -11,7 +11,7 @@ from support.planning import binaries_for, bundled, component, flag, knows_every
 from kubedoctor.cluster.documents import Plan
 from kubedoctor.cluster.plan import Wanted, components, make_plan
 from kubedoctor.config import ClusterConfig, options
-from kubedoctor.config_layers import load
+from kubedoctor.configuration.layers import load
 
 FILE = "FILE"  # stands for a file that is there
 VALUES = {

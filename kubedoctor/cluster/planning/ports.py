@@ -11,7 +11,7 @@ from kubedoctor.cluster.documents import PlannedPort, Publication, Reach
 from kubedoctor.cluster.planning.names import check_known
 from kubedoctor.components import Component, Port
 from kubedoctor.config import ClusterConfig, PlaceKind
-from kubedoctor.config_wishes import parse_publish, parse_reach
+from kubedoctor.configuration.wishes import parse_publish, parse_reach
 from kubedoctor.errors import ConfigError, PlanError
 
 TRACE_COLLECTOR = 4317

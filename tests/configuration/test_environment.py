@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from kubedoctor.config import options, variables_of
-from kubedoctor.config_environment import environment_layer, known_variables, near_misses, option_variables
-from kubedoctor.config_layers import Resolved, resolve
-from kubedoctor.config_options import flag_layer
-from kubedoctor.config_values import Layer
-from kubedoctor.config_variables import CONFUSED, GONE, NODE, OWN, SILENT
+from kubedoctor.configuration.environment import environment_layer, known_variables, near_misses, option_variables
+from kubedoctor.configuration.layers import Resolved, resolve
+from kubedoctor.configuration.options import flag_layer
+from kubedoctor.configuration.values import Layer
+from kubedoctor.configuration.variables import CONFUSED, GONE, NODE, OWN, SILENT
 from kubedoctor.errors import ConfigError
 
 BASE = Path("/base")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kubedoctor.config import ClusterConfig
-from kubedoctor.config_values import Origins, said, shown
+from kubedoctor.configuration.values import Origins, said, shown
 from kubedoctor.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from kubedoctor.config_checks import require_files
-from kubedoctor.config_environment import environment_layer
-from kubedoctor.config_layers import Resolved, resolve
-from kubedoctor.config_options import flag_layer
-from kubedoctor.config_values import Layer
+from kubedoctor.configuration.checks import require_files
+from kubedoctor.configuration.environment import environment_layer
+from kubedoctor.configuration.layers import Resolved, resolve
+from kubedoctor.configuration.options import flag_layer
+from kubedoctor.configuration.values import Layer
 from kubedoctor.errors import ConfigError
 
 

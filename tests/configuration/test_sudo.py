@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kubedoctor.config_sudo import sudo_dropped
+from kubedoctor.configuration.sudo import sudo_dropped
 
 
 def process(proc: Path, pid: int, name: str, parent: int, env: dict[str, str] | None = None) -> None:

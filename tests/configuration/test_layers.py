@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from kubedoctor.cluster.paths import NAME
 from kubedoctor.config import Form, options, variables_of
-from kubedoctor.config_checks import CLUSTER_NAME
-from kubedoctor.config_environment import environment_layer
-from kubedoctor.config_layers import Resolved, load, resolve
-from kubedoctor.config_options import flag_layer, is_mapping
-from kubedoctor.config_tables import file_layer
+from kubedoctor.configuration.checks import CLUSTER_NAME
+from kubedoctor.configuration.environment import environment_layer
+from kubedoctor.configuration.layers import Resolved, load, resolve
+from kubedoctor.configuration.options import flag_layer, is_mapping
+from kubedoctor.configuration.tables import file_layer
 from kubedoctor.errors import ConfigError
 
 BASE = Path("/base")

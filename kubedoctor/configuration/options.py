@@ -8,9 +8,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from kubedoctor import config_wishes as wishes
 from kubedoctor.config import Form, options
-from kubedoctor.config_values import Key, Layer, at, dashed, from_text, items, shown
+from kubedoctor.configuration import wishes
+from kubedoctor.configuration.values import Key, Layer, at, dashed, from_text, items, shown
 from kubedoctor.errors import ConfigError
 
 BY_COMMA = {"feature_gates", "json_logs", "v", "ports"}

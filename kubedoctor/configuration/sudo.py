@@ -6,8 +6,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from kubedoctor.config_environment import option_variables
-from kubedoctor.config_variables import NODE
+from kubedoctor.configuration.environment import option_variables
+from kubedoctor.configuration.variables import NODE
 
 
 def sudo_dropped(env: Mapping[str, str], *, pid: int | None = None, proc: Path = Path("/proc")) -> str | None:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from kubedoctor.config import flag_of, options, variables_of
-from kubedoctor.config_options import is_mapping, put_text
-from kubedoctor.config_values import Layer, Setting, closest, shown
-from kubedoctor.config_variables import CONFUSED, GONE, NODE, NODE_NOTE, OWN, SILENT
+from kubedoctor.configuration.options import is_mapping, put_text
+from kubedoctor.configuration.values import Layer, Setting, closest, shown
+from kubedoctor.configuration.variables import CONFUSED, GONE, NODE, NODE_NOTE, OWN, SILENT
 from kubedoctor.errors import ConfigError
 
 

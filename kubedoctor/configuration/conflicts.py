@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kubedoctor.config import ClusterConfig, options
-from kubedoctor.config_ranges import networks
-from kubedoctor.config_values import Origins, dashed, said
+from kubedoctor.configuration.ranges import networks
+from kubedoctor.configuration.values import Origins, dashed, said
 from kubedoctor.errors import ConfigError
 
 SANDBOX_RANGE = "198.18.0.0/15"

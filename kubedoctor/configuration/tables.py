@@ -8,11 +8,11 @@ from dataclasses import Field
 from pathlib import Path
 from typing import Any
 
-from kubedoctor import config_wishes as wishes
 from kubedoctor.components import FlagValue
 from kubedoctor.config import Form, options
-from kubedoctor.config_options import is_mapping, is_path, port_leaf
-from kubedoctor.config_values import Key, Layer, absolute, at, closest, dashed, one_line, plain, shown
+from kubedoctor.configuration import wishes
+from kubedoctor.configuration.options import is_mapping, is_path, port_leaf
+from kubedoctor.configuration.values import Key, Layer, absolute, at, closest, dashed, one_line, plain, shown
 from kubedoctor.errors import ConfigError
 
 COMPONENT_KEYS = ("flags", "without-flags", "env", "v", "vmodule", "json-logs", "binary", "port", "ports")

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from kubedoctor.components import FlagValue
 from kubedoctor.config import Form
-from kubedoctor.config_values import absolute, boolean, number, plain, shown
+from kubedoctor.configuration.values import absolute, boolean, number, plain, shown
 from kubedoctor.errors import ConfigError
 
 COMPONENT = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kubedoctor.config_file import LIMIT, find_file, read_file
-from kubedoctor.config_layers import load
-from kubedoctor.config_tables import file_layer
+from kubedoctor.configuration.file import LIMIT, find_file, read_file
+from kubedoctor.configuration.layers import load
+from kubedoctor.configuration.tables import file_layer
 from kubedoctor.errors import ConfigError, ExitCode
 
 

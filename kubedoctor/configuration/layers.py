@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from kubedoctor.config import ClusterConfig, options
-from kubedoctor.config_checks import check_forms
-from kubedoctor.config_conflicts import check_together
-from kubedoctor.config_environment import environment_layer
-from kubedoctor.config_options import flag_layer, is_mapping
-from kubedoctor.config_ranges import settle_addresses
-from kubedoctor.config_values import Key, Layer, Origins, Setting
+from kubedoctor.configuration.checks import check_forms
+from kubedoctor.configuration.conflicts import check_together
+from kubedoctor.configuration.environment import environment_layer
+from kubedoctor.configuration.options import flag_layer, is_mapping
+from kubedoctor.configuration.ranges import settle_addresses
+from kubedoctor.configuration.values import Key, Layer, Origins, Setting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,12 +93,12 @@ def _values(merged: Mapping[Key, Setting]) -> dict[str, Any]:
 def _read(
     chosen: str, from_env: Layer, from_flags: Layer, env: Mapping[str, str], cwd: Path
 ) -> tuple[Layer, Path | None]:
-    from kubedoctor.config_file import find_file, read_file, shown_path
+    from kubedoctor.configuration.file import find_file, read_file, shown_path
 
     path = find_file(chosen, env, cwd)
     if path is None:
         return Layer(), None
-    from kubedoctor.config_tables import file_layer
+    from kubedoctor.configuration.tables import file_layer
 
     shown_as = shown_path(path, cwd)
     data = read_file(path, shown_as)

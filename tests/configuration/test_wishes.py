@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kubedoctor import config_wishes as wishes
+from kubedoctor.configuration import wishes
 from kubedoctor.errors import ConfigError
 
 COMPONENTS = st.from_regex(wishes.COMPONENT, fullmatch=True)

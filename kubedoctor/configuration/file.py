@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kubedoctor.config_values import absolute, one_line
+from kubedoctor.configuration.values import absolute, one_line
 from kubedoctor.errors import ConfigError
 
 NAME = "kubedoctor.toml"

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from kubedoctor import config_wishes as wishes
 from kubedoctor.config import ClusterConfig, Form, options
-from kubedoctor.config_values import Origins, said, shown
+from kubedoctor.configuration import wishes
+from kubedoctor.configuration.values import Origins, said, shown
 from kubedoctor.errors import ConfigError
 
 CLUSTER_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")

@@ -1,0 +1,1 @@
+"""How wishes become a `ClusterConfig`: layers, the file, the environment, and what is checked of them."""
