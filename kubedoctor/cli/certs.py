@@ -121,6 +121,5 @@ def renew(app: App, names: tuple[str, ...], every: bool, name: str) -> int:
     if renewal.components:
         option = "" if name == "local" else f" --name {name}"
         app.console.say("\nin a running cluster these still use the old ones:")
-        for component in renewal.components:
-            app.console.say(f"  kubedoctor restart{option} {component}")
+        app.console.say(f"  kubedoctor restart{option} {' '.join(renewal.components)}")
     return ExitCode.OK

@@ -1,4 +1,4 @@
-"""`kubedoctor start`, `stop` and `restart` of one component."""
+"""`kubedoctor start`, `stop` and `restart` of components."""
 
 from __future__ import annotations
 
@@ -19,23 +19,24 @@ LONGEST = 120.0
 def _turning(command: Callable[..., None]) -> Callable[..., None]:
     """Add what the three commands have in common."""
     command = click.option("--name", shell_complete=complete_cluster, help="name of the cluster [local]")(command)
-    return click.argument("component", shell_complete=complete_component)(command)
+    argument = click.argument("components", nargs=-1, required=True, shell_complete=complete_component)
+    return argument(command)
 
 
 @click.command()
 @_turning
 @pass_app
-def start(app: App, component: str, name: str | None) -> None:
-    """Start a stopped component and return when it is ready."""
-    _turn(app, "start", component, name)
+def start(app: App, components: tuple[str, ...], name: str | None) -> None:
+    """Start stopped components and return when they are ready."""
+    _turn(app, "start", components, name)
 
 
 @click.command()
 @_turning
 @pass_app
-def stop(app: App, component: str, name: str | None) -> None:
-    """Stop one component; it stays stopped until `start`, and the cluster is not ready meanwhile."""
-    _turn(app, "stop", component, name)
+def stop(app: App, components: tuple[str, ...], name: str | None) -> None:
+    """Stop components; they stay stopped until `start`, and the cluster is not ready meanwhile."""
+    _turn(app, "stop", components, name)
 
 
 EXAMPLES = """\b
@@ -55,40 +56,42 @@ Examples:
 @pass_app
 def restart(
     app: App,
-    component: str,
+    components: tuple[str, ...],
     name: str | None,
     binary: str | None,
     flags: tuple[str, ...],
     level: int | None,
     vmodule: str | None,
 ) -> None:
-    """Restart a component, changed if wished, and return when it is ready; changes hold until `down`."""
+    """Restart components, changed if wished, and return when they are ready; changes hold until `down`."""
     changes: dict[str, object] = {}
     if binary:
-        changes["binary"] = (f"{component}={os.path.abspath(binary)}",)  # noqa: PTH100 - a link may be meant
+        path = os.path.abspath(binary)  # noqa: PTH100 - a link may be meant
+        changes["binary"] = tuple(f"{component}={path}" for component in components)
     wishes = list(flags)
     # As flags, which have the last word: an earlier `--set C.v=…` would win over `--v`.
     wishes += [f"v={level}"] if level is not None else []
     wishes += [f"vmodule={vmodule}"] if vmodule else []
     if wishes:
-        changes["set"] = tuple(f"{component}.{wish}" for wish in wishes)
+        changes["set"] = tuple(f"{component}.{wish}" for component in components for wish in wishes)
     if changes:
-        _change(app, component, name, changes)
+        _change(app, components, name, changes)
     else:
-        _turn(app, "restart", component, name)
+        _turn(app, "restart", components, name)
 
 
-def _turn(app: App, verb: str, component: str, name: str | None) -> None:
+def _turn(app: App, verb: str, components: tuple[str, ...], name: str | None) -> None:
     from kubedoctor.cluster.session import keeper_of
 
-    began = time.monotonic()
-    with keeper_of(name or "local") as keeper:
-        keeper.request(verb, component=component, timeout=LONGEST)
     state = "stopped" if verb == "stop" else "ready"
-    app.console.say(f"{component} is {state} ({time.monotonic() - began:.1f} s)")
+    with keeper_of(name or "local") as keeper:
+        for component in components:
+            began = time.monotonic()
+            keeper.request(verb, component=component, timeout=LONGEST)
+            app.console.say(f"{component} is {state} ({time.monotonic() - began:.1f} s)")
 
 
-def _change(app: App, component: str, name: str | None, changes: dict[str, object]) -> None:
+def _change(app: App, components: tuple[str, ...], name: str | None, changes: dict[str, object]) -> None:
     from kubedoctor.cluster import bringup, session
 
     session.keeper_of(name or "local").close()
@@ -96,14 +99,15 @@ def _change(app: App, component: str, name: str | None, changes: dict[str, objec
     settled = session.settle({**changes, **({"name": name} if name else {})}, os.environ)
     settled.require_files()
     names = [c.name for c in session.read_plan(settled.place).components]
-    if component not in names:
-        raise KubedoctorError(f"there is no component `{component}`", hint=f"there are {', '.join(names)}")
+    for component in components:
+        if component not in names:
+            raise KubedoctorError(f"there is no component `{component}`", hint=f"there are {', '.join(names)}")
     session.bring_to_readiness(
         settled,
         app.manager,
         bringup.Wait(timeout=settled.config.timeout),
         lambda _event: None,
         begin=lambda _plan: None,
-        forced=(component,),
+        forced=components,
     )
-    app.console.say(f"{component} is ready ({time.monotonic() - began:.1f} s)")
+    app.console.say(f"{', '.join(components)} ready ({time.monotonic() - began:.1f} s)")

@@ -107,7 +107,7 @@ def test_certificates_renewed_in_a_running_cluster_count_after_the_restarts_that
     before = served(cli, ca)
     renewed = cli.ok("certs", "renew", "serving-kube-apiserver", "client-admin")
     assert renewed.out.split() == ["renewed", "client-admin", "renewed", "serving-kube-apiserver"]
-    named = [line.split()[-1] for line in renewed.err.splitlines() if "kubedoctor restart" in line]
+    named = named_to_restart(renewed.err)
     assert named == ["kube-apiserver"]
     assert kubectl(cli, "get", "--raw", "/readyz").out == "ok", "the kubeconfig has the new certificate"
     cli.ok("restart", *named)
@@ -115,7 +115,7 @@ def test_certificates_renewed_in_a_running_cluster_count_after_the_restarts_that
 
     # An authority: nothing signed by the old one is trusted once all that are named were restarted.
     renewed = cli.ok("certs", "renew", "server-ca", "client-ca", "etcd-ca")
-    named = [line.split()[-1] for line in renewed.err.splitlines() if "kubedoctor restart" in line]
+    named = named_to_restart(renewed.err)
     assert sorted(named) == ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"]
     for component in named:
         cli.ok("restart", component)
@@ -124,3 +124,8 @@ def test_certificates_renewed_in_a_running_cluster_count_after_the_restarts_that
     assert kubectl(cli, "create", "deployment", "web", "--image=registry.invalid/image").status == 0
     made = kubectl(cli, "wait", "--for=create", "replicaset", "--selector=app=web", "--timeout=30s")
     assert made.status == 0, made.err
+
+
+def named_to_restart(text: str) -> list[str]:
+    """Return the components in `kubedoctor restart C C …`."""
+    return next((line.split()[2:] for line in text.splitlines() if "kubedoctor restart" in line), [])
