@@ -98,7 +98,10 @@ def connect(path: Path, timeout: float = 5.0) -> socket.socket:
         raise KubedoctorError(f"the keeper does not take connections on {path} within {timeout:g} s") from error
     except OSError as error:
         connection.close()
-        raise KubedoctorError(f"cannot connect to {path}: {error.strerror}") from error
+        hint = (
+            "run as the user it belongs to" if isinstance(error, PermissionError) else f"see {path.parent}/keeper.log"
+        )
+        raise KubedoctorError(f"cannot connect to {path}: {error.strerror}", hint=hint) from error
     return connection
 
 

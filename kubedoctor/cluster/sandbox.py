@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import socket
@@ -43,7 +44,7 @@ def refusal() -> str:
     except OSError as problem:
         os.close(told)
         os.close(tell)
-        return f"user namespaces: {problem.strerror}"
+        return _why_no_user_namespace(problem)
     if pid == 0:
         try:
             os.read(told, 1)  # until the user map is there
@@ -64,7 +65,27 @@ def refusal() -> str:
     finally:
         for descriptor in (told, tell, pidfd):
             os.close(descriptor)
-    return f"in a user namespace: {os.strerror(status.si_status)}" if status and status.si_status else ""
+    if status and status.si_status:  # AppArmor lets it be made, without any right inside
+        return _forbidding_setting() or f"in a user namespace: {os.strerror(status.si_status)}"
+    return ""
+
+
+def _why_no_user_namespace(problem: OSError) -> str:
+    """Return what forbids user namespaces, by the name of the setting an administrator would look at."""
+    if problem.errno == errno.ENOSPC:  # what the kernel says at the limit, 0 included, and 32 levels deep
+        limit = Path("/proc/sys/user/max_user_namespaces").read_text().strip()
+        return f"user.max_user_namespaces={limit}"
+    return _forbidding_setting() or f"user namespaces: {problem.strerror}"
+
+
+def _forbidding_setting() -> str:
+    """Return the setting of Debian's or Ubuntu's kernel that keeps ordinary users from it, "" when there is none."""
+    for name in ("kernel/unprivileged_userns_clone", "kernel/apparmor_restrict_unprivileged_userns"):
+        with contextlib.suppress(OSError):
+            value = Path("/proc/sys", name).read_text().strip()
+            if (name.endswith("clone"), value) in ((True, "0"), (False, "1")):
+                return f"{name.replace('/', '.')}={value}"
+    return ""
 
 
 def set_up(plan: Plan) -> None:
