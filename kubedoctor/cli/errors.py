@@ -20,6 +20,7 @@ MENDABLE = {
     errno.ENOSPC: "the disk is full: make room, or move the cluster with $KUBEDOCTOR_HOME",
     errno.EDQUOT: "the disk quota is used up: make room, or move the cluster with $KUBEDOCTOR_HOME",
     errno.EROFS: "the file system is read-only: choose another directory with $KUBEDOCTOR_HOME",
+    errno.ELOOP: "a link stands where a file of kubedoctor's should be; none is followed there: move it away",
     errno.EACCES: "run as the user it belongs to, or choose another directory with $KUBEDOCTOR_HOME",
 }
 """Failures of the machine that no command can do anything about: the file and the hint say all there is to say."""

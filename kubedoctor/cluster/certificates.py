@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from kubedoctor.cluster import clusterfile
 from kubedoctor.cluster.documents import Plan, PlannedComponent
-from kubedoctor.cluster.files import write_atomically
+from kubedoctor.cluster.files import read_json, write_atomically
 from kubedoctor.cluster.paths import ClusterPaths
 from kubedoctor.cluster.pki import Issued
 from kubedoctor.config import ClusterConfig
@@ -101,7 +100,7 @@ def _plans(paths: ClusterPaths) -> list[Plan]:
     plans = []
     for place in sorted(paths.places.iterdir()) if paths.places.is_dir() else ():
         try:
-            plans.append(from_json(Plan, json.loads((place / "plan.json").read_text())))
+            plans.append(from_json(Plan, read_json(place / "plan.json")))
         except (FileNotFoundError, NotADirectoryError):
             continue
         except ValueError as problem:

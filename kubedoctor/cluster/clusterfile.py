@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kubedoctor.cluster.files import make_directory, write_atomically
+from kubedoctor.cluster.files import make_directory, read_json, write_atomically
 from kubedoctor.cluster.paths import ClusterPaths, clusters
 from kubedoctor.errors import KubedoctorError
 from kubedoctor.jsonform import from_json, to_json
@@ -49,7 +49,7 @@ class ClusterFile:
 def read(paths: ClusterPaths) -> ClusterFile | None:
     """Return the record, None where there is none; raise KubedoctorError when it is newer or broken."""
     try:
-        data = json.loads(paths.record.read_text())
+        data = read_json(paths.record)
         written_by = data.get("schema_version") if isinstance(data, dict) else None
         if isinstance(written_by, int) and written_by > SCHEMA_VERSION:
             raise KubedoctorError(
@@ -59,7 +59,7 @@ def read(paths: ClusterPaths) -> ClusterFile | None:
         return from_json(ClusterFile, data)
     except FileNotFoundError:
         return None
-    except (ValueError, UnicodeDecodeError) as problem:
+    except ValueError as problem:
         raise KubedoctorError(
             f"{paths.record} cannot be read: {problem}",
             hint=f"only ports that were chosen are lost without it: rm {paths.record}",

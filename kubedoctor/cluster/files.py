@@ -1,11 +1,30 @@
-"""Writing files so that nobody ever sees half of one, and nobody can make us write elsewhere. Standard library only."""
+"""Writing files so that nobody ever sees half of one, and nobody can make us write elsewhere; reading what is there.
+
+Standard library only.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import stat
 from pathlib import Path
+from typing import Any
+
+_LARGEST = 64 << 20
+"""Bytes of a document of ours that are read at all; that of a cluster of 50 components has some hundred thousand."""
+
+
+def read_json(path: Path) -> Any:
+    """Return the JSON document at *path*; raise OSError, or ValueError for whatever else is wrong with it."""
+    size = path.stat().st_size
+    if size > _LARGEST:
+        raise ValueError(f"{size} bytes are too many")
+    try:
+        return json.loads(path.read_bytes())
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def write_atomically(path: Path, content: str | bytes, *, mode: int = 0o600) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import signal
 import time
-from pathlib import Path
 
 from kubedoctor.cluster import cgroups
 from kubedoctor.cluster.documents import SCHEMA_VERSION, PlaceStatus, ProcessStatus
+from kubedoctor.cluster.files import read_json
 from kubedoctor.cluster.identity import ProcessIdentity, boot_id, open_process, wait_gone
 from kubedoctor.cluster.paths import PlacePaths
 from kubedoctor.errors import AlreadyRunning, KubedoctorError
@@ -18,7 +17,6 @@ from kubedoctor.jsonform import from_json
 
 PATIENCE = 10.0
 """Seconds until processes of a killed keeper must be gone; the kernel needs some 50 ms for a sandbox."""
-_MAX_STATE = 16 << 20
 
 
 def is_held(place: PlacePaths) -> bool:
@@ -74,7 +72,7 @@ def wait_free(place: PlacePaths, timeout: float) -> bool:
 def read_state(place: PlacePaths) -> PlaceStatus | None:
     """Return what the last keeper recorded, None when there is nothing; raise KubedoctorError when it is unreadable."""
     try:
-        data = json.loads(_read_text(place.state))
+        data = read_json(place.state)
         version = data.get("schema_version") if isinstance(data, dict) else None
         if isinstance(version, int) and version > SCHEMA_VERSION:
             raise KubedoctorError(
@@ -83,18 +81,11 @@ def read_state(place: PlacePaths) -> PlaceStatus | None:
         return from_json(PlaceStatus, data)
     except FileNotFoundError:
         return None
-    except (ValueError, UnicodeDecodeError) as problem:
+    except ValueError as problem:
         raise KubedoctorError(
             f"{place.state} cannot be read: {problem}",
             hint=f"it only says what ran last; with nothing running it can go: rm {place.state}",
         ) from None
-
-
-def _read_text(path: Path) -> str:
-    size = path.stat().st_size
-    if size > _MAX_STATE:
-        raise ValueError(f"{size} bytes are too many")
-    return path.read_text()
 
 
 def clear_remains(place: PlacePaths) -> None:

@@ -131,13 +131,22 @@ class Record:
             self.write()
 
     def write(self) -> None:
-        """Replace state.json; a full disk is no reason to stop a cluster, so the failure is only logged."""
+        """Replace state.json; a full disk is no reason to stop a cluster, so a failure is only logged.
+
+        An old state would tell of processes that are gone, so it is removed then: its room may do for the new one, and
+        `status` asks the keeper where there is none.
+        """
         self._changed = False
         self.status = self.current()
+        document = json.dumps(self._document(), ensure_ascii=False)
         try:
-            write_atomically(self._paths.state, json.dumps(self._document(), ensure_ascii=False))
+            write_atomically(self._paths.state, document)
         except OSError as problem:
-            print(f"{now()} state.json cannot be written: {problem}", flush=True)  # noqa: T201 - goes to keeper.log
+            with contextlib.suppress(OSError):  # keeper.log is on the same disk
+                print(f"{now()} state.json cannot be written: {problem}", flush=True)  # noqa: T201
+            with contextlib.suppress(OSError):
+                self._paths.state.unlink(missing_ok=True)
+                write_atomically(self._paths.state, document)
 
     def _document(self) -> dict[str, Any]:
         """Return state.json; of a component that has not changed since the last time, what was made of it then."""

@@ -249,4 +249,5 @@ def _resolve(address: str, port: int) -> tuple[int, Any]:
 
 
 def _say(text: str) -> None:
-    print(f"relay: {text}", file=sys.stderr, flush=True)  # noqa: T201 - stderr is the keeper's log
+    with contextlib.suppress(OSError):  # a full disk must not end connections
+        print(f"relay: {text}", file=sys.stderr, flush=True)  # noqa: T201 - stderr is the keeper's log

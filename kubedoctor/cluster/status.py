@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from kubedoctor.cluster.documents import ComponentStatus, Phase, PlaceStatus, ProcessStatus, State, Status, StatusPlace
+from kubedoctor.cluster.files import read_json
 from kubedoctor.cluster.identity import ProcessIdentity, boot_id, is_alive
 from kubedoctor.cluster.paths import ClusterPaths, PlacePaths, clusters
 from kubedoctor.cluster.place import is_held, read_state
 from kubedoctor.errors import KubedoctorError, NotRunning
+from kubedoctor.jsonform import from_json
 
 INSIDE = "KUBEDOCTOR_INSIDE"
 """Set, to the cluster's name, for what runs in a sandbox by `enter`."""
 
+_KEEPER_ANSWERS = 1.0
+"""Seconds a keeper has to tell what it could not write; one that hangs is seen as starting."""
 _WORST_FIRST = (Phase.NOT_READY, Phase.STOPPING, Phase.STARTING, Phase.STOPPED, Phase.READY)
 
 
@@ -68,6 +71,8 @@ def look_at_place(paths: PlacePaths, name: str) -> PlaceStatus:
     except KubedoctorError as problem:
         phase = Phase.NOT_READY if held else Phase.STOPPED
         return PlaceStatus(name=name, kind="", phase=phase, failure=f"{problem.message} ({problem.hint})")
+    if state is None and held:
+        state = _told_by_keeper(paths)
     if state is None:
         phase, failure = (
             (Phase.STARTING, "its keeper has not begun") if held else (Phase.STOPPED, "it was never started")
@@ -86,6 +91,17 @@ def look_at_place(paths: PlacePaths, name: str) -> PlaceStatus:
     if not all(_is_as_recorded(component) for component in state.components):
         state = read_state(paths) or state
     return _with_what_is_missing(state)
+
+
+def _told_by_keeper(paths: PlacePaths) -> PlaceStatus | None:
+    """Return what a keeper says that cannot write its state, as on a full disk; None when it says nothing at once."""
+    from kubedoctor.cluster.control import ControlClient
+
+    try:
+        with ControlClient(paths.socket, timeout=_KEEPER_ANSWERS) as keeper:
+            return from_json(PlaceStatus, keeper.request("status", timeout=_KEEPER_ANSWERS)["place"])
+    except (KubedoctorError, ValueError):
+        return None
 
 
 def _without_keeper(state: PlaceStatus, paths: PlacePaths) -> PlaceStatus:
@@ -151,10 +167,14 @@ def _lives(process: ProcessStatus) -> bool:
 def read_plan(paths: PlacePaths) -> Mapping[str, Any]:
     """Return plan.json as it stands, {} when there is none that can be read: `status` tells what it can without."""
     try:
-        plan = json.loads(paths.plan.read_bytes())
+        plan = read_json(paths.plan)
     except (OSError, ValueError):
         return {}
-    return plan if isinstance(plan, dict) else {}
+    if not isinstance(plan, dict):
+        return {}
+    components = plan.get("components")
+    known = [c for c in components if isinstance(c, dict)] if isinstance(components, list) else []
+    return {**plan, "components": known}
 
 
 def _address(plan: Mapping[str, Any], components: tuple[ComponentStatus, ...]) -> str:

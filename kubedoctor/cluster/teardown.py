@@ -31,7 +31,13 @@ def stop(cluster: ClusterPaths) -> bool:
         if not record.preserve:
             _throw_data_away(cluster)
             record = replace(record, data_versions={})
-        clusterfile.write(cluster, replace(record, flags={}, environment={}, preserve=True))
+        try:
+            clusterfile.write(cluster, replace(record, flags={}, environment={}, preserve=True))
+        except OSError as problem:
+            raise KubedoctorError(
+                f"cluster `{cluster.name}` is stopped, but {cluster.record} cannot be written: {problem.strerror}",
+                hint="the options of its `up` hold on: mend that, then `kubedoctor down` again",
+            ) from None
     return any(ran)
 
 

@@ -94,4 +94,6 @@ def open_store(directory: Path) -> Iterator[Store]:
             hint="choose a directory of your own by CERT_DIR, or leave it unset",
         ) from None
     except OSError as problem:
+        if problem.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise  # told by those who know what a cluster needs
         raise KubedoctorError(f"cannot write certificates to {directory}: {problem.strerror or problem}") from None
