@@ -231,6 +231,7 @@ def run(args: Sequence[str], *, app: App | None = None) -> int:
     app = app or App()
 
     def invoke() -> int:
+        _stand_somewhere()
         if COMPLETE_VARIABLE in os.environ:
             return _complete()
         with cli.make_context(program_name(), list(args), obj=app) as ctx:
@@ -238,6 +239,14 @@ def run(args: Sequence[str], *, app: App | None = None) -> int:
         return result if isinstance(result, int) else 0
 
     return boundary(app, args, invoke)
+
+
+def _stand_somewhere() -> None:
+    """Leave a working directory that was removed: asking for it fails everywhere, and nothing is relative to it."""
+    try:
+        os.getcwd()  # noqa: PTH109 - pathlib is not needed here
+    except FileNotFoundError:
+        os.chdir("/")
 
 
 def _complete() -> int:
