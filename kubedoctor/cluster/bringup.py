@@ -26,11 +26,16 @@ LAST_WORDS = 4000
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """How long `up` stays: until ready within *timeout* seconds; without *wait* until everything has been started."""
+    """How long `up` stays: until ready within *timeout* seconds; without *wait* until everything has been started.
+
+    With *attached*, that is called when the cluster is ready, and when it returns or this process ends, however, the
+    cluster is stopped: it is never released. With *keep* nothing is stopped when `up` fails or is interrupted.
+    """
 
     timeout: float
     wait: bool = True
     keep: bool = False
+    attached: Callable[[ControlClient], None] | None = None
 
 
 @dataclass(slots=True)
@@ -70,6 +75,10 @@ def start(
     with ControlClient(paths.socket, connection=lifeline) as keeper:
         try:
             follow(keeper, prepared.plan, wait, tell)
+            if wait.attached is not None:
+                wait.attached(keeper)
+                process.wait(timeout=places.PATIENCE)
+                return
             keeper.request("release")
         except ComponentFailed:
             if wait.keep:
@@ -154,7 +163,10 @@ def failure(plan: Plan, event: Event, line: str) -> ComponentFailed:
             event.message or "the place could not be set up", hint=f"see {plan.directory}/keeper.log"
         )
     message = f"{component.name} failed: {event.message}" + (f"\n  {line}" if line else "")
-    return ComponentFailed(message, hint=f"its log: {component.log}\nwhat did start can be kept for a look: --keep")
+    hints = [f"its log: {component.log}", "what did start can be kept for a look: --keep"]
+    if "no space left on device" in line:
+        hints.insert(0, "make room, or choose another place: export KUBEDOCTOR_HOME=DIR")
+    return ComponentFailed(message, hint="\n".join(hints))
 
 
 def too_late(plan: Plan, waiting: Waiting, timeout: float) -> ComponentFailed:

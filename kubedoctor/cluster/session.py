@@ -14,6 +14,7 @@ from kubedoctor.cluster import place as places
 from kubedoctor.cluster.certificates import users_of
 from kubedoctor.cluster.control import ControlClient
 from kubedoctor.cluster.documents import Event, Plan
+from kubedoctor.cluster.files import read_json
 from kubedoctor.cluster.launch import EarlyKeeper
 from kubedoctor.cluster.paths import ClusterPaths, PlacePaths, home
 from kubedoctor.cluster.plan import PortWish
@@ -173,6 +174,8 @@ def change(
         if restarted or not _is_ready(keeper):
             begin(plan)
             bringup.follow(keeper, plan, wait, _from_now(tell), since)
+    if wait.attached is not None:
+        _attach(session.place, wait.attached)
     return Change(plan, restarted)
 
 
@@ -185,6 +188,16 @@ def _from_now(tell: Callable[[Event], None]) -> Callable[[Event], None]:
         tell(replace(event, elapsed=max(0.0, event.elapsed - began[0])))
 
     return counted
+
+
+def _attach(place: PlacePaths, attached: Callable[[ControlClient], None]) -> None:
+    """Have a cluster that ran before stopped by the end of *attached*, if it is an interrupt."""
+    with ControlClient(place.socket) as keeper:
+        try:
+            attached(keeper)
+        except KeyboardInterrupt:
+            bringup.stop(keeper, place)
+            raise
 
 
 def _is_ready(keeper: ControlClient) -> bool:
@@ -242,7 +255,7 @@ def keeper_of(name: str) -> ControlClient:
 def read_plan(place: PlacePaths) -> Plan:
     """Return the plan that the place runs, or ran last; raise KubedoctorError when there is none to be read."""
     try:
-        return from_json(Plan, json.loads(place.plan.read_text()))
+        return from_json(Plan, read_json(place.plan))
     except FileNotFoundError:
         raise NotRunning(f"{place.directory} has no plan yet", hint="kubedoctor up") from None
     except ValueError as problem:

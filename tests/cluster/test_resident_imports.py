@@ -17,7 +17,7 @@ PROFILED = re.compile(r"^import time: +\d+ \| +\d+ \| +(\S+)$", re.MULTILINE)
 
 
 def test_keeper_supervisor_and_relay_import_the_standard_library_only(
-    place: PlacePaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    place: PlacePaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     profiling = tmp_path / "python"
     profiling.write_text(f'#!/bin/sh\nexec {sys.executable} -X importtime "$@"\n')
@@ -34,7 +34,9 @@ def test_keeper_supervisor_and_relay_import_the_standard_library_only(
             assert connection.recv(16)
         run.request("shutdown")
         run.until_event("stopped")
-    log = place.keeper_log.read_text()
+    log = (
+        capfd.readouterr().err + place.keeper_log.read_text()
+    )  # before it is given its place, the keeper has our stderr
     imported = {name.split(".")[0] for name in PROFILED.findall(log)}
     assert "kubedoctor" in imported
     # `org` is what the standard library's copy looks for to learn whether this is Jython.
