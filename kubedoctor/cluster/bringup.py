@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import signal
 import time
 from collections.abc import Callable, Mapping
@@ -20,6 +21,8 @@ from kubedoctor.cluster.prepare import Prepared
 from kubedoctor.errors import ComponentFailed, KubedoctorError
 from kubedoctor.jsonform import from_json
 
+NEEDED = 200
+"""MiB that a cluster takes at first, most of it etcd's log, for which room is made in advance."""
 LAST_WORDS = 4000
 """Bytes of keeper.log that are shown when a keeper ends without a word."""
 
@@ -69,7 +72,7 @@ def start(
     """
     instance = secrets.token_hex(8)
     paths.socket.unlink(missing_ok=True)
-    lifeline, process = early.begin(paths, lock=lock, instance=instance, listeners=prepared.listeners())
+    lifeline, process = early.begin(lock=lock, instance=instance, listeners=prepared.listeners())
     os.close(lock)
     prepared.close()
     with ControlClient(paths.socket, connection=lifeline) as keeper:
@@ -164,8 +167,9 @@ def failure(plan: Plan, event: Event, line: str) -> ComponentFailed:
         )
     message = f"{component.name} failed: {event.message}" + (f"\n  {line}" if line else "")
     hints = [f"its log: {component.log}", "what did start can be kept for a look: --keep"]
-    if "no space left on device" in line:
-        hints.insert(0, "make room, or choose another place: export KUBEDOCTOR_HOME=DIR")
+    free = shutil.disk_usage(plan.directory).free >> 20
+    if free < NEEDED or "no space left on device" in line:
+        hints.insert(0, f"{free} MiB are free there: make room, or choose another place: export KUBEDOCTOR_HOME=DIR")
     return ComponentFailed(message, hint="\n".join(hints))
 
 

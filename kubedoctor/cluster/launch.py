@@ -24,12 +24,14 @@ class EarlyKeeper:
     It is in a session of its own, without a terminal. When the lifeline ends before it was given a place, it ends.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, place: PlacePaths) -> None:
+        """Start it; *place* is only named here, for whoever looks at the list of processes."""
+        self._place = place
         self.lifeline, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         root = str(Path(kubedoctor.__file__).resolve().parents[1])
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", _BOOT, root, str(theirs.fileno())],
+                [sys.executable, "-I", "-S", "-c", _BOOT, root, str(theirs.fileno()), str(place.directory)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
@@ -39,17 +41,17 @@ class EarlyKeeper:
             )
 
     def begin(
-        self, place: PlacePaths, *, lock: int, instance: str, listeners: Sequence[Mapping[str, int]]
+        self, *, lock: int, instance: str, listeners: Sequence[Mapping[str, int]]
     ) -> tuple[socket.socket, subprocess.Popen[bytes]]:
-        """Give it *place*, whose plan.json is written; return the lifeline and the process.
+        """Give it its place, whose plan.json is written by now; return the lifeline and the process.
 
         The keeper gets duplicates of *lock* and the *listeners*; the caller closes its own. Until `release` has been
         sent over the lifeline, its end makes the keeper stop everything.
         """
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        log = os.open(place.keeper_log, flags, 0o600)
+        log = os.open(self._place.keeper_log, flags, 0o600)
         task = {
-            "place": str(place.directory),
+            "place": str(self._place.directory),
             "instance": instance,
             "listeners": [{"outside": entry["outside"], "inside": entry["inside"]} for entry in listeners],
         }
@@ -73,4 +75,4 @@ def launch(
     place: PlacePaths, *, lock: int, instance: str, listeners: Sequence[Mapping[str, int]]
 ) -> tuple[socket.socket, subprocess.Popen[bytes]]:
     """Start the keeper of *place*; see `EarlyKeeper.begin`."""
-    return EarlyKeeper().begin(place, lock=lock, instance=instance, listeners=listeners)
+    return EarlyKeeper(place).begin(lock=lock, instance=instance, listeners=listeners)

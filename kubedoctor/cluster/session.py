@@ -274,7 +274,7 @@ def bring_to_readiness(
 ) -> Change:
     """Start the cluster, or change it where it runs; return its plan and, where it ran, what was restarted."""
     if not places.is_held(session.place):
-        early = EarlyKeeper()
+        early = EarlyKeeper(session.place)
         try:
             choice = choose(session.resolved, session.config, manager, progress=progress)
             return Change(start(session, choice, early, wait, tell, begin=begin).plan, ())
