@@ -4,15 +4,32 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
 
 
 def main() -> None:
-    """Run the program with the arguments of this process; exits."""
+    """Run the program with the arguments of this process; exits.
+
+    Ctrl-C is an exception only while a command runs. Before, nothing has begun and it ends the process as it ends any
+    other; afterwards the outcome stands.
+    """
+    interruptible = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # not started in the background
+    if interruptible:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     _open_standard_streams()
+    from kubedoctor.cli.errors import INTERRUPTED
     from kubedoctor.cli.main import run
 
-    sys.exit(run(sys.argv[1:]))
+    try:
+        if interruptible:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        status = run(sys.argv[1:])
+    except KeyboardInterrupt:  # in the instant before or after the command
+        status = INTERRUPTED
+    if interruptible:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.exit(status)
 
 
 def _open_standard_streams() -> None:

@@ -25,6 +25,7 @@ MENDABLE = {
 }
 """Failures of the machine that no command can do anything about: the file and the hint say all there is to say."""
 
+INTERRUPTED = int(ExitCode.INTERRUPTED)
 PIPE_CLOSED = 128 + 13
 """What a shell reports of a program that SIGPIPE ended, as `kubedoctor logs | head` would without Python."""
 
