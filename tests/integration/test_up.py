@@ -6,7 +6,6 @@ import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -15,51 +14,20 @@ from pathlib import Path
 
 import pytest
 from support.command import Kubedoctor
-from support.machine import difference, processes, snapshot
+from support.guarded import COMPONENTS, guarded, identity_of, pids, place_of
+from support.machine import processes
 
 from kubedoctor.cluster.control import ControlClient
 from kubedoctor.cluster.identity import ProcessIdentity, open_process, send, wait_gone
-from kubedoctor.cluster.paths import ClusterPaths, PlacePaths
 from kubedoctor.cluster.place import wait_free
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
-COMPONENTS = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"]
-
 
 @pytest.fixture
 def cli(tmp_path: Path, binaries: dict[str, Path]) -> Iterator[Kubedoctor]:
-    port = {"API_SECURE_PORT": str(free_port())}
-    command = Kubedoctor(home=tmp_path / "home", bin_dir=one_directory(tmp_path, binaries), env=port)
-    before = snapshot(command.home)
-    yield command
-    command("down", "--all")
-    assert difference(before, snapshot(command.home)) == {}
-
-
-def one_directory(tmp_path: Path, binaries: dict[str, Path]) -> Path:
-    directory = tmp_path / "bin"
-    directory.mkdir()
-    for name, path in binaries.items():
-        (directory / name).symlink_to(path)
-    return directory
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def pids(cli: Kubedoctor, *options: str) -> dict[str, int]:
-    status = cli("status", "-o", "json", *options).json
-    return {component["name"]: component["pid"] for component in status["components"]}
-
-
-def identity_of(cli: Kubedoctor, component: str) -> ProcessIdentity:
-    status = cli("status", "-o", "json").json
-    found = next(c for c in status["components"] if c["name"] == component)
-    return ProcessIdentity(found["pid"], found["start_ticks"])
+    with guarded(tmp_path, binaries) as command:
+        yield command
 
 
 def test_control_plane_works_and_is_gone_after_down(cli: Kubedoctor) -> None:
@@ -207,7 +175,3 @@ def test_running_cluster_is_left_alone_and_changed_settings_restart_what_they_to
     assert pids(cli) == after
     cli.ok("restart", "kube-scheduler", "--v", "6")
     assert b"--v=6" in Path(f"/proc/{pids(cli)['kube-scheduler']}/cmdline").read_bytes().split(b"\0")
-
-
-def place_of(cli: Kubedoctor, name: str = "local") -> PlacePaths:
-    return ClusterPaths(name, cli.home / "clusters" / name).place()
