@@ -31,7 +31,7 @@ def live(plan: Plan, channel_socket: socket.socket, *, instance: str, sandboxed:
             signal.signal(number, signal.SIG_DFL)
         kernel.set_process_name("kd-supervisor")
         channel = Channel(channel_socket)
-        go, descriptors = _wait_for_go(channel)
+        (go, descriptors), *later = _wait_for_go(channel)
         # After the user map is there: becoming root in a user namespace clears the death signal.
         kernel.die_with_parent()
         if sandboxed:
@@ -46,7 +46,7 @@ def live(plan: Plan, channel_socket: socket.socket, *, instance: str, sandboxed:
             for entry, descriptor in zip(go["listeners"], descriptors, strict=True):
                 relay.add(Listener(descriptor, "127.0.0.1", entry["inside"], entry["outside"]))
             _offer_reach(plan, channel)
-        supervisor.run()
+        supervisor.run(later)
         status = 0
     except ChannelClosed:
         pass  # the keeper has ended: so do we
@@ -60,11 +60,12 @@ def live(plan: Plan, channel_socket: socket.socket, *, instance: str, sandboxed:
         os._exit(status)
 
 
-def _wait_for_go(channel: Channel) -> tuple[dict[str, Any], list[int]]:
+def _wait_for_go(channel: Channel) -> list[tuple[dict[str, Any], list[int]]]:
+    """Return the keeper's `go` and what came with it: the wish to stop again, when `up` was killed at this moment."""
     while True:
         channel.wait()
-        for message, descriptors in channel.receive():
-            return message, descriptors
+        if messages := channel.receive():
+            return messages
 
 
 def _offer_reach(plan: Plan, channel: Channel) -> None:

@@ -35,6 +35,7 @@ from kubedoctor.jsonform import from_json, to_json
 SHUTDOWN_LONGEST = 30.0
 """Seconds for an orderly stop of everything; then pid 1 is killed, which ends the rest at once."""
 _FORWARDED = frozenset({"start", "stop", "restart", "apply"})
+_CHANGES = _FORWARDED | {"publish", "unpublish"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,6 +226,7 @@ class Keeper:
             self._kill_at = time.monotonic() + SHUTDOWN_LONGEST
         if not self._asked_to_stop:
             self._asked_to_stop = True
+            self._record.enter(Phase.STOPPING)  # at once: an `up` that asks now waits for the end
             with contextlib.suppress(ChannelClosed):
                 self._channel.send({"id": 0, "request": "shutdown"})
         self._wakeup()
@@ -271,6 +273,11 @@ class Keeper:
 
     def _obey(self, client: Client, message: Mapping[str, Any], descriptors: list[int]) -> None:
         number, request = message.get("id", 0), message.get("request")
+        if self._asked_to_stop and request in _CHANGES:
+            for descriptor in descriptors:
+                os.close(descriptor)
+            self._reply(client, {"id": number, "ok": False, "error": "the cluster is being stopped", "hint": "wait for that, then try again"})
+            return
         if request == "publish" and len(descriptors) == 1 and self._plan.place_kind == "sandbox":
             self._forward(client, message, descriptors)
             os.close(descriptors[0])

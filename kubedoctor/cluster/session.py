@@ -13,7 +13,7 @@ from kubedoctor.cluster import bringup, clusterfile, ports, sandbox, wishes
 from kubedoctor.cluster import place as places
 from kubedoctor.cluster.certificates import users_of
 from kubedoctor.cluster.control import ControlClient
-from kubedoctor.cluster.documents import Event, Plan
+from kubedoctor.cluster.documents import Event, Phase, Plan
 from kubedoctor.cluster.files import read_json
 from kubedoctor.cluster.launch import EarlyKeeper
 from kubedoctor.cluster.paths import ClusterPaths, PlacePaths, home
@@ -29,6 +29,9 @@ from kubedoctor.jsonform import from_json
 if TYPE_CHECKING:
     from kubedoctor.cluster.binaries import Progress
     from kubedoctor.plugins import Manager
+
+_LONGEST_END = 35.0
+"""Seconds until a cluster that is being stopped is gone; its keeper kills what is left after 30."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +216,16 @@ def _last_seq(place: PlacePaths) -> int:
         return 0
 
 
+def _outlast_an_end(place: PlacePaths) -> None:
+    """Return when a cluster that is being stopped is gone: what is wished for then starts it anew."""
+    try:
+        with ControlClient(place.socket) as keeper:
+            patience = _LONGEST_END if keeper.request("status")["place"]["phase"] == Phase.STOPPING else 0.0
+    except KubedoctorError:  # it has just ended, or another `up` has not begun yet
+        patience = 1.0
+    places.wait_free(place, patience)
+
+
 def _refuse_another_place(config: ClusterConfig, current: Plan) -> None:
     if current.place_kind != config.place_kind:
         raise ConfigError(
@@ -273,6 +286,8 @@ def bring_to_readiness(
     forced: tuple[str, ...] = (),
 ) -> Change:
     """Start the cluster, or change it where it runs; return its plan and, where it ran, what was restarted."""
+    if places.is_held(session.place):
+        _outlast_an_end(session.place)
     if not places.is_held(session.place):
         early = EarlyKeeper(session.place)
         try:

@@ -13,7 +13,7 @@ import select
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +49,8 @@ class Supervisor:
 
     # --- the loop -----------------------------------------------------------------------------------------------------
 
-    def run(self) -> None:
-        """Run until asked to stop and everything has ended, or until the keeper is gone."""
+    def run(self, heard: Sequence[tuple[Mapping[str, Any], list[int]]] = ()) -> None:
+        """Run until asked to stop and everything has ended, or until the keeper is gone; *heard* came in before."""
         signal.signal(signal.SIGCHLD, lambda *_: None)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.stop_all())
@@ -59,6 +59,8 @@ class Supervisor:
         poll.register(self._wakeup.readable, select.POLLIN)
         for running in self._running.values():
             self._tell(running, self._waits_for(running))
+        for message, descriptors in heard:
+            self._obey(message, descriptors)
         while True:
             self._act()
             if self._stopping and not any(running.pid for running in self._running.values()):
