@@ -30,8 +30,10 @@ def guarded(tmp_path: Path, binaries: Mapping[str, Path], **changes: Any) -> Ite
     bin_dir = fields.pop("bin_dir", None) or one_directory(tmp_path, binaries)
     command = Kubedoctor(bin_dir=bin_dir, **fields)
     before = snapshot(command.home)
-    yield command
-    command("down", "--all")
+    try:
+        yield command
+    finally:  # a test that fails leaves nothing either
+        command("down", "--all")
     assert difference(before, snapshot(command.home)) == {}
 
 
