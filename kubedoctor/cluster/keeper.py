@@ -271,12 +271,15 @@ class Keeper:
         with contextlib.suppress(ChannelClosed):  # noticed when it is served next
             client.channel.send(answer)
 
+    def _refuse(self, client: Client, number: object, error: str, *, hint: str = "") -> None:
+        self._reply(client, {"id": number, "ok": False, "error": error, "hint": hint})
+
     def _obey(self, client: Client, message: Mapping[str, Any], descriptors: list[int]) -> None:
         number, request = message.get("id", 0), message.get("request")
         if self._asked_to_stop and request in _CHANGES:
             for descriptor in descriptors:
                 os.close(descriptor)
-            self._reply(client, {"id": number, "ok": False, "error": "the cluster is being stopped", "hint": "wait for that, then try again"})
+            self._refuse(client, number, "the cluster is being stopped", hint="wait for that, then try again")
             return
         if request == "publish" and len(descriptors) == 1 and self._plan.place_kind == "sandbox":
             self._forward(client, message, descriptors)
@@ -297,7 +300,7 @@ class Keeper:
         elif request in _FORWARDED or (request == "unpublish" and self._plan.place_kind == "sandbox"):
             self._forward(client, message, [])
         else:
-            self._reply(client, {"id": number, "ok": False, "error": f"cannot {request} in this place", "hint": ""})
+            self._refuse(client, number, f"cannot {request} in this place")
 
     def _forward(self, client: Client, message: Mapping[str, Any], descriptors: list[int]) -> None:
         self._requests += 1
@@ -305,9 +308,7 @@ class Keeper:
         try:
             self._channel.send({**message, "id": self._requests}, descriptors)
         except ChannelClosed:
-            self._reply(
-                client, {"id": message.get("id", 0), "ok": False, "error": "the supervisor is ending", "hint": ""}
-            )
+            self._refuse(client, message.get("id", 0), "the supervisor is ending")
 
     def _follow(self, client: Client, since: int, number: object) -> None:
         self._reply(client, {"id": number, "ok": True})
