@@ -46,7 +46,10 @@ def open_process(identity: ProcessIdentity) -> int | None:
     """Return a pidfd of the process if it is still the one identified, else None.
 
     First hold it, then look: a pid that changes hands in between is noticed. A zombie counts as gone only when reaped.
+    Pid 0 stands for no process in our documents.
     """
+    if identity.pid == 0:
+        return None
     try:
         handle = os.pidfd_open(identity.pid)
     except ProcessLookupError:

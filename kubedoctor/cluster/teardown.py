@@ -14,7 +14,7 @@ from kubedoctor.cluster.control import ControlClient
 from kubedoctor.cluster.documents import PlannedComponent
 from kubedoctor.cluster.paths import ClusterPaths, PlacePaths
 from kubedoctor.cluster.session import read_plan
-from kubedoctor.errors import KubedoctorError, NotRunning
+from kubedoctor.errors import KubedoctorError
 
 PATIENCE = 35.0
 """Seconds for an orderly end; the keeper itself kills what is left after 30."""
@@ -56,10 +56,11 @@ def _stop_place(place: PlacePaths) -> bool:
     try:
         with ControlClient(place.socket) as keeper:
             bringup.stop(keeper, place, patience=PATIENCE)
-    except KubedoctorError as problem:
-        # Its keeper is just starting, or does not answer: end it the hard way, the kernel takes the rest along.
-        if isinstance(problem, NotRunning) and places.wait_free(place, 1.0):
+    except KubedoctorError:
+        # It has ended meanwhile (another `down`, an `up` that was interrupted) …
+        if places.wait_free(place, 1.0):
             return True
+        # … or its keeper does not answer: end it the hard way, the kernel takes the rest along.
         state = places.read_state(place)
         if state is not None:
             bringup.kill_keeper(state)
