@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 import click
 
 from kubedoctor.cli.app import App, pass_app
 from kubedoctor.cli.completion import complete_cluster
 from kubedoctor.errors import KubedoctorError, UsageError
+
+if TYPE_CHECKING:
+    from kubedoctor.cluster.paths import ClusterPaths
 
 EXAMPLES = """\b
 Examples:
@@ -51,11 +55,9 @@ def down(app: App, name: str | None, everything: bool, delete: bool, dry_run: bo
         raise KubedoctorError(f"{len(failures)} of {len(chosen)} clusters could not be stopped")
 
 
-def _end(app: App, cluster: object, delete: bool) -> None:
-    from kubedoctor.cluster.paths import ClusterPaths
+def _end(app: App, cluster: ClusterPaths, delete: bool) -> None:
     from kubedoctor.cluster.teardown import remove, stop
 
-    assert isinstance(cluster, ClusterPaths)  # noqa: S101 - for the type checker; imports here are late on purpose
     began = time.monotonic()
     ran = stop(cluster)
     if ran:
@@ -68,10 +70,8 @@ def _end(app: App, cluster: object, delete: bool) -> None:
         app.console.say(f"{cluster.directory} removed")
 
 
-def _tell(app: App, cluster: object, delete: bool) -> None:
-    from kubedoctor.cluster.paths import ClusterPaths
+def _tell(app: App, cluster: ClusterPaths, delete: bool) -> None:
     from kubedoctor.cluster.teardown import what_would_end
 
-    assert isinstance(cluster, ClusterPaths)  # noqa: S101
     for line in what_would_end(cluster, delete=delete):
         app.console.data(line)
