@@ -9,12 +9,11 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from kubedoctor.cluster import place as places
 from kubedoctor.cluster.control import ControlClient
 from kubedoctor.cluster.documents import Event, PlaceStatus, Plan, State
-from kubedoctor.cluster.identity import process_state
+from kubedoctor.cluster.identity import ProcessIdentity, process_state, send
 from kubedoctor.cluster.launch import EarlyKeeper
 from kubedoctor.cluster.paths import PlacePaths
 from kubedoctor.cluster.prepare import Prepared
@@ -211,8 +210,6 @@ def last_words(paths: PlacePaths) -> str:
     return lines[-1] if lines else "it said nothing"
 
 
-def kill_keeper(state: Any) -> None:
+def kill_keeper(state: PlaceStatus) -> None:
     """End a keeper that does not answer: the kernel ends its sandbox with it."""
-    from kubedoctor.cluster.identity import ProcessIdentity, send
-
     send(ProcessIdentity(state.keeper.pid, state.keeper.start_ticks), signal.SIGKILL)

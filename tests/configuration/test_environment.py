@@ -15,33 +15,8 @@ from kubedoctor.errors import ConfigError
 
 BASE = Path("/base")
 
-# The page that many know local-up-cluster.sh from, word for word (its comments left out).
-GUIDE = """
-export CONTAINER_RUNTIME_ENDPOINT="unix:///run/containerd/containerd.sock"
-# export CONTAINER_RUNTIME_ENDPOINT="unix:///var/run/cri-dockerd.sock"
-export LOG_LEVEL=4
-export FEATURE_GATES="DynamicResourceAllocation=true"
-export API_HOST=127.0.0.1
-export API_SECURE_PORT=6443
-export API_PORT=8080
-export INSECURE_SCHEDULER=false
-export INSECURE_CONTROLLER_MANAGER=false
-export SERVICE_CLUSTER_IP_RANGE="10.0.0.0/24"
-export CLUSTER_CIDR="10.1.0.0/16"
-export FIRST_SERVICE_CLUSTER_IP="10.0.0.1"
-export DNS_SERVER_IP="10.0.0.10"
-export DNS_DOMAIN="cluster.local"
-export ETCD_HOST=127.0.0.1
-export ETCD_PORT=2379
-export AUTHORIZATION_MODE="RBAC"
-export ENABLE_ADMISSION_PLUGINS="NamespaceLifecycle,LimitRanger,ServiceAccount"
-export KUBELET_HOST=127.0.0.1
-export HOSTNAME_OVERRIDE=127.0.0.1
-export CLOUD_PROVIDER=""
-export CLOUD_CONFIG=""
-export ALLOW_PRIVILEGED=true
-export ENABLE_DAEMON=false
-"""
+# The page that many know local-up-cluster.sh from, word for word.
+GUIDE = (Path(__file__).parents[1] / "fixtures" / "seed-1.3.sh").read_text()
 
 # Every variable of hack/local-up-cluster.sh and hack/lib/etcd.sh of v1.37, and those of older guides.
 SCRIPT = """
