@@ -10,6 +10,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from kubedoctor import host
+    from kubedoctor.checks import (
+        Check,
+        Context,
+        Evidence,
+        Finding,
+        Fix,
+        NotApplicable,
+        Phase,
+        Safety,
+        Severity,
+        Step,
+        StepKind,
+        check,
+        run,
+    )
     from kubedoctor.components import (
         Authority,
         Candidate,
@@ -32,58 +48,113 @@ if TYPE_CHECKING:
     )
     from kubedoctor.config import ClusterConfig
     from kubedoctor.errors import KubedoctorError
+    from kubedoctor.facts import Absent, Denied, Fact, FactError, Look, Malformed, NotRecorded, Silent, fact
     from kubedoctor.hookspecs import hookimpl
+    from kubedoctor.targets import Instance, Target, TargetKind
 
 _HOME = {
+    "Absent": "facts",
     "Authority": "components",
     "Candidate": "components",
     "Certificate": "components",
+    "Check": "checks",
     "ClusterConfig": "config",
     "Component": "components",
     "Components": "components",
+    "Context": "checks",
+    "Denied": "facts",
     "Download": "components",
+    "Evidence": "checks",
+    "Fact": "facts",
+    "FactError": "facts",
     "File": "components",
+    "Finding": "checks",
+    "Fix": "checks",
     "FlagValue": "components",
     "Found": "components",
     "GoBuild": "components",
+    "Instance": "targets",
     "Kind": "components",
     "Kubeconfig": "components",
     "KubedoctorError": "errors",
+    "Look": "facts",
+    "Malformed": "facts",
     "Manifest": "components",
-    "Source": "components",
+    "NotApplicable": "checks",
+    "NotRecorded": "facts",
+    "Phase": "checks",
     "Port": "components",
     "Probe": "components",
     "ProbeKind": "components",
+    "Safety": "checks",
+    "Severity": "checks",
+    "Silent": "facts",
+    "Source": "components",
+    "Step": "checks",
+    "StepKind": "checks",
     "Stop": "components",
+    "Target": "targets",
+    "TargetKind": "targets",
+    "check": "checks",
+    "fact": "facts",
     "hookimpl": "hookspecs",
+    "run": "checks",
 }
 
 __all__ = [
+    "Absent",
     "Authority",
     "Candidate",
     "Certificate",
+    "Check",
     "ClusterConfig",
     "Component",
     "Components",
+    "Context",
+    "Denied",
     "Download",
+    "Evidence",
+    "Fact",
+    "FactError",
     "File",
+    "Finding",
+    "Fix",
     "FlagValue",
     "Found",
     "GoBuild",
+    "Instance",
     "Kind",
     "Kubeconfig",
     "KubedoctorError",
+    "Look",
+    "Malformed",
     "Manifest",
+    "NotApplicable",
+    "NotRecorded",
+    "Phase",
     "Port",
     "Probe",
     "ProbeKind",
+    "Safety",
+    "Severity",
+    "Silent",
     "Source",
+    "Step",
+    "StepKind",
     "Stop",
+    "Target",
+    "TargetKind",
+    "check",
+    "fact",
     "hookimpl",
+    "host",
+    "run",
 ]
 
 
 def __getattr__(name: str) -> object:
+    if name == "host":
+        return import_module("kubedoctor.host")
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"kubedoctor.{_HOME[name]}"), name)

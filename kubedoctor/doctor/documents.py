@@ -1,0 +1,84 @@
+"""What a run of the doctor found: the Report, which every output format is written from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from kubedoctor.checks import Evidence, Fix, Outcome, Severity
+from kubedoctor.targets import TargetKind
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportedFinding:
+    """A finding with the severity that counts and its fingerprint."""
+
+    message: str
+    subject: str
+    severity: Severity
+    evidence: tuple[Evidence, ...] = ()
+    fixes: tuple[Fix, ...] = ()
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What became of one check on one target; `reason` says why it could not look, was skipped, or did not apply."""
+
+    check: str
+    target: str
+    title: str
+    outcome: Outcome
+    severity: Severity
+    seconds: float = 0.0
+    reason: str = ""
+    findings: tuple[ReportedFinding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportedTarget:
+    """What was looked at."""
+
+    id: str
+    kind: TargetKind
+    title: str
+    components: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """The root of several findings, named by their fingerprints."""
+
+    id: str
+    target: str
+    title: str
+    message: str
+    severity: Severity
+    confidence: float = 1.0
+    explains: tuple[str, ...] = ()
+    fixes: tuple[Fix, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """One run. `ok`: nothing at or above `--fail-on`, and for each target at least one check passed."""
+
+    targets: tuple[ReportedTarget, ...]
+    started: str  # RFC 3339, UTC
+    seconds: float
+    ok: bool
+    counts: Mapping[str, int]  # by outcome, in the words of `Outcome`, with `_` for `-`
+    causes: tuple[Cause, ...] = ()
+    results: tuple[Result, ...] = ()
+    timings: Mapping[str, float] = field(default_factory=dict)  # seconds per fact, with --timings
+    schema_version: int = SCHEMA_VERSION
+    kind: str = "Report"
+
+
+def fingerprint(check: str, kind: TargetKind, subject: str) -> str:
+    """Return what stays the same when the same thing is found again: 16 hexadecimal digits."""
+    return hashlib.sha256(f"{check}\0{kind.value}\0{subject}".encode()).hexdigest()[:16]

@@ -1,0 +1,17 @@
+"""Checks of routes and interfaces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kubedoctor import Check, hookimpl
+
+__all__ = ["kubedoctor_checks"]
+
+
+@hookimpl
+def kubedoctor_checks() -> Iterable[Check]:
+    """Return the checks of routes and interfaces."""
+    from kubedoctor_network.checks import CHECKS
+
+    return CHECKS
