@@ -10,19 +10,12 @@ import socket
 import ssl
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from kubedoctor.host.http_answer import Answer, read_answer
+
+__all__ = ["Answer", "Connection", "tls_context"]
 
 _MAX_BODY = 8 << 20
-_MAX_HEADERS = 64 << 10
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a server answered."""
-
-    status: int
-    body: bytes
-
 
 _context_lock = threading.Lock()  # OpenSSL builds its tables at the first context; two at once cost twice
 
@@ -89,40 +82,10 @@ class Connection:
             raise
 
     def _read(self, stream: socket.socket) -> Answer:
-        buffer = b""
-        while b"\r\n\r\n" not in buffer:
-            piece = stream.recv(16384)
-            if not piece:
-                raise ConnectionResetError("the server closed the connection without an answer")
-            buffer += piece
-            if len(buffer) > _MAX_HEADERS:
-                raise ValueError("the answer's headers are too long")
-        head, _, rest = buffer.partition(b"\r\n\r\n")
-        first, *lines = head.decode("latin-1").split("\r\n")
-        words = first.split(" ", 2)
-        if len(words) < 2 or not words[0].startswith("HTTP/1.") or not words[1].isdigit():
-            raise ValueError(f"not HTTP: {first[:60]!r}")
-        fields = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-        body, whole = self._read_body(stream, fields, rest)
-        if not whole or fields.get("connection", "").lower() == "close":
+        answer, reusable = read_answer(lambda: stream.recv(65536), limit=_MAX_BODY)
+        if not reusable:
             self.close()
-        return Answer(int(words[1]), body)
-
-    def _read_body(self, stream: socket.socket, fields: Mapping[str, str], rest: bytes) -> tuple[bytes, bool]:
-        """Return the body, and whether the connection can serve another request."""
-        if fields.get("transfer-encoding", "").lower() == "chunked":
-            return _unchunk(stream, rest), True
-        length = fields.get("content-length")
-        if length is not None and not length.isdigit():
-            raise ValueError(f"bad Content-Length {length[:20]!r}")
-        while (len(rest) < int(length)) if length is not None else True:
-            if len(rest) > _MAX_BODY:
-                raise ValueError("the answer is too long")
-            piece = stream.recv(65536)
-            if not piece:
-                break
-            rest += piece
-        return rest, length is not None and len(rest) == int(length)
+        return answer
 
     def close(self) -> None:
         """Close the connection; the next request makes a new one."""
@@ -130,27 +93,3 @@ class Connection:
             with contextlib.suppress(OSError):
                 self._socket.close()
             self._socket = None
-
-
-def _unchunk(stream: socket.socket, buffer: bytes) -> bytes:
-    body = b""
-
-    def until(count: int) -> None:
-        nonlocal buffer
-        while len(buffer) < count:
-            piece = stream.recv(65536)
-            if not piece:
-                raise ConnectionResetError("the server closed the connection in the middle of an answer")
-            buffer += piece
-
-    while True:
-        while b"\r\n" not in buffer:
-            until(len(buffer) + 1)
-        line, _, buffer = buffer.partition(b"\r\n")
-        size = int(line.split(b";")[0], 16)
-        if size < 0 or len(body) + size > _MAX_BODY:
-            raise ValueError("the answer is too long")
-        until(size + 2)
-        body, buffer = body + buffer[:size], buffer[size + 2 :]
-        if size == 0:
-            return body
