@@ -47,6 +47,12 @@ class Silent(FactError):  # noqa: N818
     kind = "silent"
 
 
+class Overdue(Silent):
+    """It is still being waited for when the check's deadline has passed; the reason names what did not answer."""
+
+    kind = "overdue"
+
+
 class Malformed(FactError):  # noqa: N818
     """It is there and cannot be understood; the reason names the first place that does not fit."""
 
@@ -60,7 +66,7 @@ class NotRecorded(FactError):  # noqa: N818
 
 
 ERRORS: dict[str, type[FactError]] = {
-    error.kind: error for error in (FactError, Absent, Denied, Silent, Malformed, NotRecorded)
+    error.kind: error for error in (FactError, Absent, Denied, Silent, Overdue, Malformed, NotRecorded)
 }
 """The errors by their `kind`, as they stand in a recording."""
 

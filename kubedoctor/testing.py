@@ -8,6 +8,14 @@ Opt in with `pytest_plugins = ["kubedoctor.testing"]` in a test module or the to
         acme = load_plugin(acme_kubedoctor, name="acme")
         assert "--listen=:8080" in acme.component("acme").argv
 
+A check is run against the machine you describe:
+
+    from kubedoctor.testing import run_check
+
+    def test_a_gizmo_that_stands_still_is_found():
+        result = run_check(gizmo_stuck, facts={gizmo: Gizmo(speed=0), (gizmo_log, "/run/gizmo"): Denied("needs root")})
+        assert result.outcome == "failed"
+
 PYTEST_DONT_REWRITE: there is no assert to rewrite here, and tests may import the types before pytest takes this up.
 """
 
@@ -20,12 +28,20 @@ from typing import Any, Protocol
 
 import pytest
 
+from kubedoctor.checks import Check
 from kubedoctor.cluster.documents import Plan, PlannedComponent
 from kubedoctor.cluster.plan import components, make_plan
 from kubedoctor.config import ClusterConfig
+from kubedoctor.doctor.documents import Result
+from kubedoctor.doctor.given import FakeLook, Given
+from kubedoctor.doctor.judge import CheckContext, Judgement
 from kubedoctor.plugins import Manager, bundled_points
+from kubedoctor.targets import Target, TargetKind
 
-__all__ = ["LoadPlugin", "PlannedBinary", "PluginUnderTest", "load_plugin"]
+__all__ = ["MACHINE", "FakeLook", "LoadPlugin", "PlannedBinary", "PluginUnderTest", "load_plugin", "run_check"]
+
+MACHINE = Target(id="machine", kind=TargetKind.MACHINE, title="this machine")
+"""A machine on which nothing runs and `up` would start nothing."""
 
 KUBERNETES = "v1.37.2"
 """The version that binaries have in plans made for a test."""
@@ -96,3 +112,15 @@ def load_plugin(tmp_path: Path) -> LoadPlugin:
 
 def _giving(module: object) -> Callable[[], object]:
     return lambda: module
+
+
+def run_check(check: Check, target: Target = MACHINE, *, facts: Given, now: float = 0.0) -> Result:
+    """Return what *check* comes to on *target*, with *facts* as `FakeLook` takes them; *now* is the recorded time.
+
+    An exception that would make the result `crashed` comes out as it is.
+    """
+    judgement = Judgement()
+    judgement.judge(check, CheckContext(FakeLook(facts, now=now), target))
+    if judgement.defect is not None:
+        raise judgement.defect
+    return judgement.result(check, target)

@@ -1,0 +1,121 @@
+"""Runs checks: each in a daemon thread with a deadline, after those it builds on; a result for every one of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from kubedoctor.checks import Check, Outcome, Severity
+from kubedoctor.doctor.documents import Result
+from kubedoctor.doctor.judge import CheckContext, Judgement
+from kubedoctor.doctor.look import SharedLook
+from kubedoctor.doctor.threads import AT_ONCE, Threads
+from kubedoctor.targets import Target
+
+SECONDS = 30.0
+"""The longest a run may take: ten times the usual deadline of a check, so ten may hang behind each other."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A check on a target. `owner` names the plugin and its distribution; `not_applicable` says why it need not run."""
+
+    check: Check
+    target: Target
+    owner: str = ""
+    not_applicable: str = ""
+    after: tuple[int, ...] = ()  # positions of the jobs it builds on, in the same sequence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crash:
+    """What a check raised, for a report to its author."""
+
+    job: Job
+    error: BaseException
+
+
+@dataclass(slots=True, eq=False)
+class _Run:
+    jobs: Sequence[Job]
+    look: SharedLook
+    threads: Threads
+    results: dict[int, Result] = field(default_factory=dict)
+    judgements: dict[int, Judgement] = field(default_factory=dict)
+    crashes: list[Crash] = field(default_factory=list)
+    root: dict[int, str] = field(default_factory=dict)  # for what failed or was skipped: the check that failed first
+
+
+def run(
+    jobs: Sequence[Job], look: SharedLook, *, seconds: float = SECONDS, at_once: int = AT_ONCE
+) -> tuple[list[Result], list[Crash]]:
+    """Return a result for each job, in their order, after at most *seconds*; and what crashed.
+
+    The jobs' `after` must not have a cycle.
+    """
+    this = _Run(jobs, look, Threads(at_once))
+    until = time.monotonic() + seconds
+    waiting = list(range(len(jobs)))
+    while waiting or not this.threads.is_idle:
+        if time.monotonic() < until:
+            waiting = [position for position in waiting if not _begin(this, position)]
+        elif this.threads.is_idle:
+            for position in waiting:
+                _settle(this, position, Outcome.TIMED_OUT, f"the {seconds:g} s of the run were over before it began")
+            break
+        if not this.threads.is_idle:
+            _await_one(this, until)
+    return [this.results[position] for position in range(len(jobs))], this.crashes
+
+
+def _begin(this: _Run, position: int) -> bool:
+    """Begin the job, or settle it where it need not run; return whether it is off the list."""
+    job = this.jobs[position]
+    if job.not_applicable:
+        _settle(this, position, Outcome.NOT_APPLICABLE, job.not_applicable)
+        return True
+    if not all(one in this.results for one in job.after):
+        return False
+    roots = [this.root[one] for one in job.after if one in this.root]
+    if roots:
+        this.root[position] = roots[0]
+        _settle(this, position, Outcome.SKIPPED, f"{roots[0]} failed")
+        return True
+    if not this.threads.has_room:
+        return False
+    judgement = this.judgements[position] = Judgement()
+    context = CheckContext(this.look, job.target, job.check.deadline)
+    try:
+        this.threads.start(position, partial(judgement.judge, job.check, context), job.check.deadline)
+    except RuntimeError as error:
+        _settle(this, position, Outcome.UNKNOWN, str(error))
+    return True
+
+
+def _await_one(this: _Run, until: float) -> None:
+    ended = this.threads.next(until)
+    if ended is None or not isinstance(ended.key, int):
+        return
+    job, judgement = this.jobs[ended.key], this.judgements[ended.key]
+    if ended.in_time:
+        if judgement.defect is not None:
+            this.crashes.append(Crash(job=job, error=judgement.defect))
+        if judgement.outcome is Outcome.CRASHED:
+            judgement.reason = f"{job.owner}: {judgement.reason}" if job.owner else judgement.reason
+        result = judgement.result(job.check, job.target, seconds=ended.seconds)
+    else:
+        awaited = this.look.awaited(ended.thread)
+        given_up = Judgement(list(judgement.findings), Outcome.TIMED_OUT)
+        took = min(job.check.deadline, ended.seconds)
+        given_up.reason = f"{awaited} did not answer in {took:.3g} s" if awaited else f"did not end in {took:.3g} s"
+        result = given_up.result(job.check, job.target, seconds=ended.seconds)
+    this.results[ended.key] = result
+    if any(finding.severity is not Severity.INFO for finding in result.findings):
+        this.root[ended.key] = job.check.id
+
+
+def _settle(this: _Run, position: int, outcome: Outcome, reason: str) -> None:
+    job = this.jobs[position]
+    this.results[position] = Judgement(outcome=outcome, reason=reason).result(job.check, job.target)
