@@ -42,7 +42,7 @@ def _bind(name: str, address: str, outside: int, inside: int) -> socket.socket:
     from kubedoctor.cluster import ports
     from kubedoctor.cluster.clusterfile import ports_of_others
     from kubedoctor.cluster.planning.ports import PortWish
-    from kubedoctor.host.listeners import describe, owner_of
+    from kubedoctor.host.owner import describe, owner_of
 
     if not outside:
         wish = PortWish(key=f"publish.{inside}", address=address, outside=0, exact=False)

@@ -12,7 +12,7 @@ from pathlib import Path
 from kubedoctor.cluster.paths import home
 from kubedoctor.cluster.planning.ports import PortWish
 from kubedoctor.errors import ConfigError, KubedoctorError
-from kubedoctor.host.listeners import Owner, describe, owner_of
+from kubedoctor.host.owner import Owner, describe, owner_of
 
 FREE_FROM, FREE_TO = 16443, 32767
 """Where free ports are looked for: above the well-known ones, below those the kernel takes for outgoing connections."""

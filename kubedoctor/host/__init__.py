@@ -7,9 +7,68 @@ of its names is first used. Doors raise the FactErrors of `kubedoctor.facts`, ne
 from __future__ import annotations
 
 from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kubedoctor.host.agent import connect as connect
+    from kubedoctor.host.agent import netlink_dump as netlink_dump
+    from kubedoctor.host.agent import prepare as prepare
+    from kubedoctor.host.agent import read_option as read_option
+    from kubedoctor.host.agent import udp_socket as udp_socket
+    from kubedoctor.host.errors import as_fact_errors as as_fact_errors
+    from kubedoctor.host.errors import fact_error as fact_error
+    from kubedoctor.host.errors import printable as printable
+    from kubedoctor.host.files import FileKind as FileKind
+    from kubedoctor.host.files import FileStatus as FileStatus
+    from kubedoctor.host.files import list_directory as list_directory
+    from kubedoctor.host.files import open_path as open_path
+    from kubedoctor.host.files import read_file as read_file
+    from kubedoctor.host.files import read_text as read_text
+    from kubedoctor.host.files import stat_file as stat_file
+    from kubedoctor.host.holders import Holder as Holder
+    from kubedoctor.host.holders import file_holders as file_holders
+    from kubedoctor.host.owner import Owner as Owner
+    from kubedoctor.host.owner import describe as describe
+    from kubedoctor.host.owner import user_name as user_name
+    from kubedoctor.host.process import Process as Process
+    from kubedoctor.host.process import our_namespaces as our_namespaces
+    from kubedoctor.host.process import processes as processes
+    from kubedoctor.host.redaction import redacted as redacted
+    from kubedoctor.host.sockets import Listener as Listener
+    from kubedoctor.host.sockets import find_listener as find_listener
+    from kubedoctor.host.sockets import listeners as listeners
+    from kubedoctor.host.sockets import socket_holders as socket_holders
 
 _HOME: dict[str, str] = {
     # name: module of kubedoctor.host, one a line
+    "FileKind": "files",
+    "FileStatus": "files",
+    "Holder": "holders",
+    "Listener": "sockets",
+    "Owner": "owner",
+    "Process": "process",
+    "as_fact_errors": "errors",
+    "connect": "agent",
+    "describe": "owner",
+    "fact_error": "errors",
+    "file_holders": "holders",
+    "find_listener": "sockets",
+    "list_directory": "files",
+    "listeners": "sockets",
+    "netlink_dump": "agent",
+    "open_path": "files",
+    "our_namespaces": "process",
+    "prepare": "agent",
+    "printable": "errors",
+    "processes": "process",
+    "read_file": "files",
+    "read_option": "agent",
+    "read_text": "files",
+    "redacted": "redaction",
+    "socket_holders": "sockets",
+    "stat_file": "files",
+    "udp_socket": "agent",
+    "user_name": "owner",
 }
 
 

@@ -6,12 +6,13 @@ import contextlib
 import ipaddress
 import os
 import pwd
-import re
 import struct
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from kubedoctor.host.redaction import redacted
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -50,7 +51,7 @@ def owner_of(port: int, address: str = "127.0.0.1") -> Owner | None:
     A wildcard address and a specific one exclude each other, and `::` excludes IPv4 unless its socket is IPv6 only; the
     nearest match wins. A socket that is bound and neither listens nor is connected is in no table of the kernel's.
     """
-    sockets = [socket for socket in _sockets(port) if _excludes(socket.address, ipaddress.ip_address(address))]
+    sockets = [socket for socket in _sockets(port) if excludes(socket.address, ipaddress.ip_address(address))]
     if not sockets:
         return None
     wanted = ipaddress.ip_address(address)
@@ -69,9 +70,9 @@ def owner_of(port: int, address: str = "127.0.0.1") -> Owner | None:
         port=port,
         address=str(holder.address),
         uid=holder.uid,
-        user=_user(holder.uid),
+        user=user_name(holder.uid),
         listening=listening,
-        reason=_why_unknown(holder.uid),
+        reason=why_unknown(holder.uid),
     )
 
 
@@ -101,30 +102,6 @@ def _printable(text: str) -> str:
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
-def redacted(argv: Sequence[str]) -> tuple[str, ...]:
-    """Return *argv* with what looks like a secret replaced by `…`: values of flags so named, passwords in URLs."""
-    shown, hide_next = [], False
-    for argument in argv:
-        name, equals, _ = argument.partition("=")
-        secret = bool(_SECRET.search(name)) and not _HARMLESS.search(name)
-        if hide_next and not argument.startswith("-"):
-            shown.append("…")
-            hide_next = False
-            continue
-        if secret and equals:
-            shown.append(f"{name}=…")
-        else:
-            shown.append(_USERINFO.sub(r"\1…@", _BEARER.sub(r"\1…", argument)))
-        hide_next = secret and not equals and argument.startswith("-")
-    return tuple(shown)
-
-
-_SECRET = re.compile(r"(?i)token|passw|secret|credential|api-?key|private-?key|auth$|authorization$|cookie")
-_HARMLESS = re.compile(r"(?i)file$|path$|dir$|mode$|ttl$|config$|url$|-size$|refresh|enable|allow|lookup")
-_USERINFO = re.compile(r"(\w://[^/\s:@]*:)[^/\s@]+@")
-_BEARER = re.compile(r"(?i)(bearer |basic )\S+")
-
-
 # --- /proc ------------------------------------------------------------------------------------------------------------
 
 
@@ -144,8 +121,15 @@ def _sockets(port: int) -> Iterator[_Socket]:
                 yield _Socket(address=address, state=fields[3], uid=int(fields[7]), inode=int(fields[9]))
 
 
+def hex_address(hexadecimal: str) -> str:
+    """Return the address of a /proc/net table in its usual form; raise ValueError for what is none."""
+    return str(_address(hexadecimal))
+
+
 def _address(hexadecimal: str) -> IPAddress:
     """Return the address of a /proc/net table: 32-bit words in the order of this machine's bytes."""
+    if len(hexadecimal) not in (8, 32):
+        raise ValueError(f"no address: {hexadecimal[:40]}")
     words = [int(hexadecimal[start : start + 8], 16) for start in range(0, len(hexadecimal), 8)]
     packed = struct.pack(f"={len(words)}I", *words)
     if len(packed) == 4:
@@ -154,7 +138,8 @@ def _address(hexadecimal: str) -> IPAddress:
     return address.ipv4_mapped or address
 
 
-def _excludes(held: IPAddress, wanted: IPAddress) -> bool:
+def excludes(held: IPAddress, wanted: IPAddress) -> bool:
+    """Return whether a socket bound to *held* keeps another from being bound to *wanted*, on the same port."""
     if held == wanted:
         return True
     if held.version == wanted.version:
@@ -191,21 +176,27 @@ def _owner(pid: int, *, port: int, address: str, listening: bool) -> Owner:
     directory = Path(f"/proc/{pid}")
     argv = [part.decode(errors="replace") for part in (directory / "cmdline").read_bytes().split(b"\0") if part]
     command = (directory / "comm").read_text(errors="replace").strip()
-    if command.startswith(_OUR_OWN):  # our keeper and its children: their command line says nothing, their name does
-        argv = [command]
+    name, words = named(command, argv)
     uid = directory.stat().st_uid
     return Owner(
         port=port,
         address=address,
         pid=pid,
-        name=Path(argv[0]).name or command if argv else command,
-        argv=redacted(argv),
+        name=name,
+        argv=redacted(words),
         uid=uid,
-        user=_user(uid),
+        user=user_name(uid),
         started=_started(directory),
         directory=_target(f"/proc/{pid}/cwd").removesuffix(" (deleted)"),
         listening=listening,
     )
+
+
+def named(command: str, argv: list[str]) -> tuple[str, tuple[str, ...]]:
+    """Return how a process is called, and the words to show: our own are known by their name, others by argv[0]."""
+    if command.startswith(_OUR_OWN):  # our keeper and its children: their command line says nothing
+        argv = [command]
+    return (Path(argv[0]).name or command if argv else command), tuple(argv)
 
 
 def _started(directory: Path) -> float:
@@ -214,14 +205,16 @@ def _started(directory: Path) -> float:
     return time.time() - (time.clock_gettime(time.CLOCK_BOOTTIME) - since_boot)
 
 
-def _user(uid: int) -> str:
+def user_name(uid: int) -> str:
+    """Return the name of a user, or the number when there is none."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return str(uid)
 
 
-def _why_unknown(uid: int) -> str:
+def why_unknown(uid: int) -> str:
+    """Return why the process that has a socket of user *uid* cannot be told."""
     if os.geteuid() != 0 and uid != os.geteuid():
         return "root can tell which"
     return "its process is not in this pid namespace"

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubedoctor.host.listeners import Owner, describe, owner_of, redacted
+from kubedoctor.host.owner import Owner, describe, owner_of
+from kubedoctor.host.redaction import redacted
 
 
 @pytest.fixture
