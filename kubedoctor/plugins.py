@@ -14,11 +14,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import Distribution, EntryPoint, entry_points
-from typing import Any
+from typing import Any, TypeVar
 
 import pluggy
 
 from kubedoctor import hookspecs
+from kubedoctor.checks import Check
 from kubedoctor.components import Candidate, Component, Components, Download, Found, GoBuild, Manifest
 from kubedoctor.config import ClusterConfig
 from kubedoctor.contributions import (
@@ -35,6 +36,10 @@ from kubedoctor.contributions import (
     reason_of,
 )
 from kubedoctor.errors import KubedoctorError, UsageError
+from kubedoctor.facts import Fact
+from kubedoctor.offers import good_checks, good_facts
+
+T = TypeVar("T")
 
 GROUP = hookspecs.PROJECT
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -60,6 +65,7 @@ class Manager:
         self._plugins: dict[str, Plugin] = {}
         self._problems: list[PluginProblem] = []
         self._collected: dict[str, dict[str, tuple[Any, ...]]] = {}
+        self._good: dict[str, list[Any]] = {}
 
     @property
     def plugins(self) -> list[Plugin]:
@@ -169,13 +175,13 @@ class Manager:
                 candidates += found
         return sorted(candidates, key=rank_of_source)
 
-    def facts(self) -> list[Any]:
-        """Return how to gather the plugins' kinds of facts."""
-        return _flat(self.collected("kubedoctor_facts"))
+    def facts(self) -> list[Fact[Any, Any]]:
+        """Return the facts of all plugins; those that cannot be used are reported and left out."""
+        return self._offered("kubedoctor_facts", good_facts)
 
-    def checks(self) -> list[Any]:
-        """Return the checks of all plugins."""
-        return _flat(self.collected("kubedoctor_checks"))
+    def checks(self) -> list[Check]:
+        """Return the checks of all plugins; those that cannot be used are reported and left out."""
+        return self._offered("kubedoctor_checks", good_checks)
 
     def signatures(self) -> list[Any]:
         """Return the log signatures of all plugins."""
@@ -199,6 +205,10 @@ class Manager:
                     commands[name] = command
         return commands
 
+    def owner_of(self, name: str) -> Plugin | None:
+        """Return the plugin of a check or fact, which begins with the plugin's name; None for one of the core."""
+        return self._plugins.get(name.partition(".")[0])
+
     def collected(self, hook: str) -> dict[str, tuple[Any, ...]]:
         """Return what each plugin gives for a hook without arguments; asked once, then remembered."""
         if hook not in self._collected:
@@ -210,6 +220,18 @@ class Manager:
         return self._collected[hook]
 
     # ------------------------------------------------------------------------------------------------------------------
+
+    def _offered(self, hook: str, good: Callable[[str, Iterable[object], Callable[[str], None]], list[T]]) -> list[T]:
+        if hook not in self._good:
+            self._good[hook] = [
+                one
+                for name, offered in self.collected(hook).items()
+                for one in good(name, offered, self._reporter(name))
+            ]
+        return list(self._good[hook])
+
+    def _reporter(self, name: str) -> Callable[[str], None]:
+        return lambda message: self.report(_problem(self._plugins[name], message))
 
     def _implementations(self, hook: str) -> Iterator[tuple[Plugin, Callable[..., Any]]]:
         caller: pluggy.HookCaller = getattr(self._hooks.hook, hook)

@@ -5,16 +5,32 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib.metadata import EntryPoint, distributions
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubedoctor import Component, Download, Found, GoBuild, Kind, Manifest, Source, hookimpl
+from kubedoctor import (
+    Component,
+    Context,
+    Download,
+    Found,
+    GoBuild,
+    Kind,
+    Look,
+    Manifest,
+    Phase,
+    Severity,
+    Source,
+    check,
+    fact,
+    hookimpl,
+)
 from kubedoctor.config import ClusterConfig
 from kubedoctor.contributions import Plugin, origins_after, rank_of_source
 from kubedoctor.errors import KubedoctorError, PluginError, UsageError
@@ -428,18 +444,80 @@ def test_a_plugin_that_fails_to_find_binaries_is_reported_once_and_the_others_ar
     )
 
 
+# --- facts and checks -------------------------------------------------------------------------------------------------
+
+
+@fact("acme.speed")
+def speed(look: Look) -> int:
+    """How fast it is."""
+    return 1
+
+
+@check("acme.slow", title="it is fast", looks_at="speed", fix="push")
+def slow(context: Context) -> None:
+    """Slow things keep others waiting."""
+
+
+def test_facts_and_checks_come_with_the_plugin_they_are_of() -> None:
+    found = manager(acme=plugin(facts=lambda: [speed], checks=lambda: [slow]))
+    assert (found.facts(), found.checks()) == ([speed], [slow])
+    owner = found.owner_of("acme.slow")
+    assert owner is not None
+    assert owner.owner == "acme (acme-kubedoctor 0.3)"
+    assert found.owner_of("core.fact") is None
+    assert found.problems == []
+
+
+class Unspeakable:
+    def __repr__(self) -> str:
+        raise ValueError
+
+
+@pytest.mark.parametrize(
+    ("offered", "message"),
+    [
+        (slow.run, "is not a check: its function lacks the decorator `@check`, or it is something else"),
+        (Unspeakable(), "a Unspeakable is not a check: its function lacks the decorator"),
+        (replace(slow, id="beta.slow"), "check beta.slow: left out: `beta` is another plugin; it has to begin with"),
+        (replace(slow, id="Acme Slow"), "check Acme Slow: left out: not <plugin>.<word> in lower-case words"),
+        (replace(slow, id=cast("str", 3)), "check 3: left out: `id` is not text"),
+        (replace(slow, of=cast("tuple[str, ...]", "etcd")), "check acme.slow: left out: `of` is not a tuple of texts"),
+        (replace(slow, severity=cast("Severity", "error!")), "check acme.slow: left out: `severity` is not a Severity"),
+        (replace(slow, phases=()), "check acme.slow: left out: `phases` is empty"),
+        (replace(slow, phases=cast("tuple[Phase, ...]", Phase.RUNNING)), "left out: `phases` is not a tuple of phases"),
+        (replace(slow, deadline=float("inf")), "left out: `deadline` is not a number of seconds above 0"),
+        (replace(slow, run=cast("Any", None)), "left out: `run` is no function"),
+    ],
+)
+def test_a_bad_check_is_named_and_left_out(offered: object, message: str) -> None:
+    found = manager(acme=plugin(checks=lambda: [offered]))
+    assert found.checks() == []
+    assert message in only_problem(found)
+    assert only_problem(found).startswith("acme (acme-kubedoctor 0.3): ")
+
+
+def test_a_second_one_of_a_name_is_left_out() -> None:
+    found = manager(acme=plugin(checks=lambda: [slow, replace(slow, title="other")], facts=lambda: [speed, speed]))
+    assert found.checks() == [slow]
+    assert found.facts() == [speed]
+    assert [problem.message for problem in found.problems] == [
+        "check acme.slow: left out: its id is taken by another one",
+        "fact acme.speed: left out: its id is taken by another one",
+    ]
+
+
 # --- what is collected once -------------------------------------------------------------------------------------------
 
 
 def test_what_is_collected_is_asked_for_once_and_a_failing_plugin_drops_out() -> None:
     asked = []
 
-    def facts() -> list[str]:
+    def facts() -> list[object]:
         asked.append("acme")
-        return ["fact"]
+        return [speed]
 
     found = manager(acme=plugin(facts=facts), beta=plugin(facts=lambda: 1 / 0))
-    assert found.facts() == found.facts() == ["fact"]
+    assert found.facts() == found.facts() == [speed]
     assert asked == ["acme"]
     assert only_problem(found).startswith("beta (kubedoctor 0.1): kubedoctor_facts failed: ZeroDivisionError")
     assert (found.checks(), found.signatures(), found.causes()) == ([], [], [])

@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "down": ("kubedoctor.cli.down:down", "stop a cluster; nothing of it is left behind", "Cluster"),
     "status": ("kubedoctor.cli.status:status", "show how a cluster and its components are", "Cluster"),
     "clusters": ("kubedoctor.cli.clusters:clusters", "list the clusters there are", "Cluster"),
+    "check": ("kubedoctor.cli.check:check", "tell what is wrong with this machine and its clusters", "Doctor"),
     "start": ("kubedoctor.cli.component:start", "start a stopped component", "Components"),
     "stop": ("kubedoctor.cli.component:stop", "stop one component", "Components"),
     "restart": ("kubedoctor.cli.component:restart", "restart a component, with another binary or flags", "Components"),
@@ -40,7 +41,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "completion": ("kubedoctor.cli.completion:completion", "print the completion script of a shell", "More"),
 }
 
-SECTIONS = ("Cluster", "Components", "Use", "More")
+SECTIONS = ("Cluster", "Doctor", "Components", "Use", "More")
 """The sections of --help, in order."""
 
 

@@ -48,7 +48,7 @@ def document(manager: Manager) -> dict[str, object]:
                 "version": plugin.version,
                 "distribution": plugin.distribution,
                 "hooks": plugin.hooks,
-                "checks": len(manager.collected("kubedoctor_checks").get(plugin.name, ())),
+                "checks": sum(manager.owner_of(check.id) == plugin for check in manager.checks()),
                 "commands": sorted(
                     str(command.name) for command in manager.collected("kubedoctor_commands").get(plugin.name, ())
                 ),
@@ -69,7 +69,7 @@ def as_text(manager: Manager) -> str:
             plugin.version,
             plugin.distribution,
             f"{plugin.seconds * 1000:.0f} ms",
-            len(manager.collected("kubedoctor_checks").get(plugin.name, ())),
+            sum(manager.owner_of(check.id) == plugin for check in manager.checks()),
             ", ".join(hook.removeprefix("kubedoctor_") for hook in plugin.hooks),
         )
         for plugin in manager.plugins

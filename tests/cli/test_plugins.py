@@ -9,7 +9,7 @@ from typing import Any
 import click
 import pytest
 
-from kubedoctor import Component, hookimpl
+from kubedoctor import Component, Context, check, hookimpl
 from kubedoctor.cli.app import App
 from kubedoctor.cli.main import run
 from kubedoctor.plugins import Manager
@@ -20,9 +20,19 @@ def kubedoctor_components() -> list[Component]:
     return []
 
 
+@check("acme.one", title="-", looks_at="-", fix="-")
+def one(context: Context) -> None:
+    """Look at one."""
+
+
+@check("acme.two", title="-", looks_at="-", fix="-")
+def two(context: Context) -> None:
+    """Look at two."""
+
+
 @hookimpl
 def kubedoctor_checks() -> list[object]:
-    return [object(), object()]
+    return [one, two]
 
 
 @hookimpl
