@@ -23,7 +23,7 @@ RESIDENT = ("keeper", "supervisor", "relay", "control")
 """The modules of kubedoctor.cluster that stay in memory as long as a cluster runs."""
 
 HEAVY = {
-    "cryptography": {"kubedoctor.cluster.pki"},
+    "cryptography": {"kubedoctor.cluster.pki", "kubedoctor.host.x509"},
     "httpx": {"kubedoctor.cluster.api", "kubedoctor.cluster.binaries", "kubedoctor.host"},
     "pluggy": {"kubedoctor.hookspecs", "kubedoctor.plugins"},
     "psutil": {"kubedoctor.host"},
@@ -34,6 +34,7 @@ HEAVY = {
         "kubedoctor.cluster.kubeconfig_text",
         "kubedoctor.cluster.planning",
         "kubedoctor.cluster.yaml_edit",
+        "kubedoctor.host.documents",
     },
     "click": {"kubedoctor.cli", "kubedoctor.reference"},
     "pytest": {"kubedoctor.testing"},

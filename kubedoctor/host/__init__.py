@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from kubedoctor.host.agent import prepare as prepare
     from kubedoctor.host.agent import read_option as read_option
     from kubedoctor.host.agent import udp_socket as udp_socket
+    from kubedoctor.host.certificates import CertificateFact as CertificateFact
+    from kubedoctor.host.certificates import certificates as certificates
+    from kubedoctor.host.certificates import issued_by as issued_by
+    from kubedoctor.host.certificates import parse_certificates as parse_certificates
+    from kubedoctor.host.documents import parse_document as parse_document
     from kubedoctor.host.errors import as_fact_errors as as_fact_errors
     from kubedoctor.host.errors import fact_error as fact_error
     from kubedoctor.host.errors import printable as printable
@@ -27,6 +32,14 @@ if TYPE_CHECKING:
     from kubedoctor.host.files import stat_file as stat_file
     from kubedoctor.host.holders import Holder as Holder
     from kubedoctor.host.holders import file_holders as file_holders
+    from kubedoctor.host.keys import PublicKeyFact as PublicKeyFact
+    from kubedoctor.host.keys import public_key as public_key
+    from kubedoctor.host.keys import public_keys as public_keys
+    from kubedoctor.host.kubeconfigs import KubeconfigCluster as KubeconfigCluster
+    from kubedoctor.host.kubeconfigs import KubeconfigContext as KubeconfigContext
+    from kubedoctor.host.kubeconfigs import KubeconfigFact as KubeconfigFact
+    from kubedoctor.host.kubeconfigs import KubeconfigUser as KubeconfigUser
+    from kubedoctor.host.kubeconfigs import kubeconfig as kubeconfig
     from kubedoctor.host.owner import Owner as Owner
     from kubedoctor.host.owner import describe as describe
     from kubedoctor.host.owner import user_name as user_name
@@ -38,33 +51,48 @@ if TYPE_CHECKING:
     from kubedoctor.host.sockets import find_listener as find_listener
     from kubedoctor.host.sockets import listeners as listeners
     from kubedoctor.host.sockets import socket_holders as socket_holders
+    from kubedoctor.host.tls import served_certificate as served_certificate
 
 _HOME: dict[str, str] = {
     # name: module of kubedoctor.host, one a line
+    "CertificateFact": "certificates",
     "FileKind": "files",
     "FileStatus": "files",
     "Holder": "holders",
+    "KubeconfigCluster": "kubeconfigs",
+    "KubeconfigContext": "kubeconfigs",
+    "KubeconfigFact": "kubeconfigs",
+    "KubeconfigUser": "kubeconfigs",
     "Listener": "sockets",
     "Owner": "owner",
     "Process": "process",
+    "PublicKeyFact": "keys",
     "as_fact_errors": "errors",
+    "certificates": "certificates",
     "connect": "agent",
     "describe": "owner",
     "fact_error": "errors",
     "file_holders": "holders",
     "find_listener": "sockets",
+    "issued_by": "certificates",
+    "kubeconfig": "kubeconfigs",
     "list_directory": "files",
     "listeners": "sockets",
     "netlink_dump": "agent",
     "open_path": "files",
     "our_namespaces": "process",
+    "parse_certificates": "certificates",
+    "parse_document": "documents",
     "prepare": "agent",
     "printable": "errors",
     "processes": "process",
+    "public_key": "keys",
+    "public_keys": "keys",
     "read_file": "files",
     "read_option": "agent",
     "read_text": "files",
     "redacted": "redaction",
+    "served_certificate": "tls",
     "socket_holders": "sockets",
     "stat_file": "files",
     "udp_socket": "agent",
