@@ -10,6 +10,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from kubedoctor.host.abilities import has_unified_cgroups as has_unified_cgroups
+    from kubedoctor.host.abilities import may as may
+    from kubedoctor.host.abilities import runs_systemd as runs_systemd
+    from kubedoctor.host.adjtime import Clock as Clock
+    from kubedoctor.host.adjtime import clock as clock
     from kubedoctor.host.agent import connect as connect
     from kubedoctor.host.agent import netlink_dump as netlink_dump
     from kubedoctor.host.agent import prepare as prepare
@@ -19,6 +24,12 @@ if TYPE_CHECKING:
     from kubedoctor.host.certificates import certificates as certificates
     from kubedoctor.host.certificates import issued_by as issued_by
     from kubedoctor.host.certificates import parse_certificates as parse_certificates
+    from kubedoctor.host.cgroup import CgroupLayout as CgroupLayout
+    from kubedoctor.host.cgroup import Cgroups as Cgroups
+    from kubedoctor.host.cgroup import cgroups as cgroups
+    from kubedoctor.host.disk import DiskSpace as DiskSpace
+    from kubedoctor.host.disk import disk_space as disk_space
+    from kubedoctor.host.disk import in_time as in_time
     from kubedoctor.host.documents import parse_document as parse_document
     from kubedoctor.host.errors import as_fact_errors as as_fact_errors
     from kubedoctor.host.errors import fact_error as fact_error
@@ -32,6 +43,11 @@ if TYPE_CHECKING:
     from kubedoctor.host.files import stat_file as stat_file
     from kubedoctor.host.holders import Holder as Holder
     from kubedoctor.host.holders import file_holders as file_holders
+    from kubedoctor.host.kernel import ModuleState as ModuleState
+    from kubedoctor.host.kernel import filesystems as filesystems
+    from kubedoctor.host.kernel import kernel_module as kernel_module
+    from kubedoctor.host.kernel import kernel_release as kernel_release
+    from kubedoctor.host.kernel import sysctl as sysctl
     from kubedoctor.host.keys import PublicKeyFact as PublicKeyFact
     from kubedoctor.host.keys import public_key as public_key
     from kubedoctor.host.keys import public_keys as public_keys
@@ -40,6 +56,13 @@ if TYPE_CHECKING:
     from kubedoctor.host.kubeconfigs import KubeconfigFact as KubeconfigFact
     from kubedoctor.host.kubeconfigs import KubeconfigUser as KubeconfigUser
     from kubedoctor.host.kubeconfigs import kubeconfig as kubeconfig
+    from kubedoctor.host.meminfo import Memory as Memory
+    from kubedoctor.host.meminfo import Swap as Swap
+    from kubedoctor.host.meminfo import memory as memory
+    from kubedoctor.host.meminfo import swaps as swaps
+    from kubedoctor.host.mountinfo import Mount as Mount
+    from kubedoctor.host.mountinfo import mount_of as mount_of
+    from kubedoctor.host.mountinfo import mounts as mounts
     from kubedoctor.host.owner import Owner as Owner
     from kubedoctor.host.owner import describe as describe
     from kubedoctor.host.owner import user_name as user_name
@@ -56,6 +79,10 @@ if TYPE_CHECKING:
 _HOME: dict[str, str] = {
     # name: module of kubedoctor.host, one a line
     "CertificateFact": "certificates",
+    "CgroupLayout": "cgroup",
+    "Cgroups": "cgroup",
+    "Clock": "adjtime",
+    "DiskSpace": "disk",
     "FileKind": "files",
     "FileStatus": "files",
     "Holder": "holders",
@@ -64,20 +91,36 @@ _HOME: dict[str, str] = {
     "KubeconfigFact": "kubeconfigs",
     "KubeconfigUser": "kubeconfigs",
     "Listener": "sockets",
+    "Memory": "meminfo",
+    "ModuleState": "kernel",
+    "Mount": "mountinfo",
     "Owner": "owner",
     "Process": "process",
     "PublicKeyFact": "keys",
+    "Swap": "meminfo",
     "as_fact_errors": "errors",
     "certificates": "certificates",
+    "cgroups": "cgroup",
+    "clock": "adjtime",
     "connect": "agent",
     "describe": "owner",
+    "disk_space": "disk",
     "fact_error": "errors",
     "file_holders": "holders",
+    "filesystems": "kernel",
     "find_listener": "sockets",
+    "has_unified_cgroups": "abilities",
+    "in_time": "disk",
     "issued_by": "certificates",
+    "kernel_module": "kernel",
+    "kernel_release": "kernel",
     "kubeconfig": "kubeconfigs",
     "list_directory": "files",
     "listeners": "sockets",
+    "may": "abilities",
+    "memory": "meminfo",
+    "mount_of": "mountinfo",
+    "mounts": "mountinfo",
     "netlink_dump": "agent",
     "open_path": "files",
     "our_namespaces": "process",
@@ -92,9 +135,12 @@ _HOME: dict[str, str] = {
     "read_option": "agent",
     "read_text": "files",
     "redacted": "redaction",
+    "runs_systemd": "abilities",
     "served_certificate": "tls",
     "socket_holders": "sockets",
     "stat_file": "files",
+    "swaps": "meminfo",
+    "sysctl": "kernel",
     "udp_socket": "agent",
     "user_name": "owner",
 }
