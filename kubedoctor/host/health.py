@@ -1,0 +1,118 @@
+"""What components say of themselves over HTTP: health endpoints, metrics."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from kubedoctor.facts import Denied, Look, Malformed, Silent, fact
+from kubedoctor.host.api import read_access
+from kubedoctor.host.http import HttpAnswer, Tls, http_request, tls_files
+
+_TEXT = 64 << 10
+"""Bytes of a health endpoint's answer; kube-apiserver's longest has 3 KiB."""
+_METRICS = 16 << 20
+_SAMPLES = 1000
+_SAMPLE = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\S+)(?: \d+)?")
+_LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\.)*)"')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """What a health endpoint answered; without an answer `status` is 0 and `problem` says why."""
+
+    status: int = 0
+    text: str = ""
+    problem: str = ""
+
+    @property
+    def is_well(self) -> bool:
+        """Return whether it said so."""
+        return self.status == 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One value of a metric."""
+
+    name: str
+    value: float
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """As whom to ask: files with a certificate and its key, or a kubeconfig that leads to them, seen from *root*.
+
+    The server may be of any authority, so nothing but a certificate is shown to it, never a token.
+    """
+
+    certificate: str = ""
+    key: str = ""
+    kubeconfig: str = ""
+    root: int = 0
+
+    def tls(self) -> Tls:
+        """Return what is in the files; raise Absent, Denied, Malformed."""
+        if not self.kubeconfig:
+            return tls_files(certificate=self.certificate, key=self.key, root=self.root)
+        access = read_access(self.kubeconfig, self.root)
+        if not access.has_certificate:
+            raise Denied(f"needs a kubeconfig with a client certificate, which {self.kubeconfig} has not")
+        return Tls(certificate=access.tls.certificate, key=access.tls.key)
+
+
+NOBODY = Identity()
+
+
+@fact("host.health")
+def health(look: Look, url: str, net: int, identity: Identity = NOBODY) -> Health:
+    """What a health endpoint says; that it does not answer, or not in HTTP, is a value too.
+
+    Raise Denied when it answers others only, and what reading the identity raises.
+    """
+    del look
+    tls = identity.tls()
+    try:
+        answer = http_request(url, net=net, tls=tls, limit=_TEXT)
+    except (Silent, Malformed) as problem:
+        return Health(problem=problem.reason)
+    return Health(status=answer.status, text=answer.text)
+
+
+@fact("host.metrics")
+def metrics(look: Look, url: str, net: int, names: tuple[str, ...], identity: Identity = NOBODY) -> tuple[Sample, ...]:
+    """The samples of these metrics (whole names), in the order of the page.
+
+    Raise Denied when it tells them to others only; Silent, Malformed, and what reading the identity raises.
+    """
+    del look
+    answer = http_request(url, net=net, tls=identity.tls(), limit=_METRICS)
+    if answer.status in (401, 403):
+        raise Denied(f"needs an administrator's kubeconfig to read {url}")
+    if answer.status != 200:
+        raise Malformed(f"{url} answers {answer.status}: {_first_line(answer)}")
+    return tuple(_samples(answer.text, frozenset(names)))
+
+
+def _samples(text: str, names: frozenset[str]) -> Iterator[Sample]:
+    count = 0
+    for line in text.split("\n"):
+        if not line.startswith(tuple(names)):  # nearly all: a page has thousands of lines
+            continue
+        found = _SAMPLE.fullmatch(line)
+        if not found or found[1] not in names:
+            continue
+        try:
+            value = float(found[3])
+        except ValueError:
+            raise Malformed(f"the metric {found[1]} has a value that is no number") from None
+        count += 1
+        if count > _SAMPLES:
+            raise Malformed(f"the metric {found[1]} has more than {_SAMPLES} samples")
+        yield Sample(name=found[1], value=value, labels=dict(_LABEL.findall(found[2] or "")))
+
+
+def _first_line(answer: HttpAnswer) -> str:
+    return answer.text.strip().partition("\n")[0][:100]

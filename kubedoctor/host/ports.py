@@ -1,0 +1,95 @@
+"""Ports that a component needs and another process has: what every check of ports finds, in one form."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from urllib.parse import urlsplit
+
+from kubedoctor.checks import Context, Evidence, Finding, Fix, Safety, run
+from kubedoctor.host.owner import Owner, describe
+from kubedoctor.host.sockets import Listener, find_listener, listeners
+from kubedoctor.targets import Instance
+
+_HOME = "/var/lib/kubedoctor"  # where root's clusters are, unless KUBEDOCTOR_HOME says otherwise
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedPort:
+    """A TCP port that a component listens on when it runs; `setting` is the flag that says so."""
+
+    address: str  # an IP address
+    port: int
+    setting: str = ""
+
+
+def wanted_ports(urls: str, setting: str) -> Iterator[WantedPort]:
+    """Yield the ports of URLs with commas between them; those with a name are left out, which could be any address."""
+    for url in urls.split(","):
+        try:
+            parts = urlsplit(url.strip())
+            host, port = parts.hostname or "", parts.port
+            address = "127.0.0.1" if host == "localhost" else str(ipaddress.ip_address(host))
+        except ValueError:
+            continue
+        if port:
+            yield WantedPort(address=address, port=port, setting=setting)
+
+
+def port_findings(context: Context, instance: Instance, wanted: Iterable[WantedPort]) -> Iterator[Finding]:
+    """Yield a finding for each port that a component, which does not run, would not get; none for one that runs."""
+    if instance.is_running:
+        return
+    found = context.get(listeners, instance.net)
+    for one in dict.fromkeys(wanted):
+        holder = find_listener(found, one.address, one.port)
+        if holder is not None:
+            yield _finding(context, instance, one, holder)
+
+
+def _finding(context: Context, instance: Instance, wanted: WantedPort, holder: Listener) -> Finding:
+    who = describe(holder.owner, now=context.now)
+    place = f"in the network namespace of process {instance.net}" if instance.net else "on this machine"
+    return Finding(
+        message=f"{who} listens on port {wanted.port}, which {instance.name} needs",
+        subject=f"{instance.name} :{wanted.port}",
+        evidence=(
+            Evidence(
+                source=f"listening sockets {place}",
+                observed=f"{_shown(holder.address)}:{holder.port} is held by {who}",
+                expected=f"nobody listens on {_shown(wanted.address)}:{wanted.port}",
+            ),
+        ),
+        fixes=tuple(_fixes(instance, wanted, holder.owner)),
+    )
+
+
+def _fixes(instance: Instance, wanted: WantedPort, owner: Owner) -> Iterator[Fix]:
+    if cluster := cluster_of(owner):
+        home, name = cluster
+        where = () if home == _HOME else ("env", f"KUBEDOCTOR_HOME={home}")
+        yield Fix(
+            summary=f"stop the cluster `{name}`",
+            safety=Safety.DISRUPTIVE,
+            steps=(run(*where, "kubedoctor", "down", "--name", name),),
+        )
+    elif owner.pid:
+        yield Fix(summary="stop it", safety=Safety.DISRUPTIVE, steps=(run("kill", str(owner.pid)),))
+    else:
+        yield Fix(summary="find out as root what it is, and stop it")
+    if wanted.setting:
+        yield Fix(summary=f"give {instance.name} another port: {wanted.setting}")
+
+
+def cluster_of(owner: Owner) -> tuple[str, str] | None:
+    """Return home and name of the cluster whose keeper, supervisor or relay *owner* is, None for others."""
+    parts = PurePosixPath(owner.directory).parts  # they run in the directory of their place
+    if not owner.name.startswith("kd-") or len(parts) < 5 or (parts[-4], parts[-2]) != ("clusters", "places"):
+        return None
+    return str(PurePosixPath(*parts[:-4])), parts[-3]
+
+
+def _shown(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
