@@ -1,9 +1,10 @@
-"""Sockets in the network namespaces of others.
+"""Sockets and settings in the network namespaces of others.
 
 A socket belongs to the namespace it was made in, whoever uses it. So an *agent* does nothing but make sockets: a child
 process, single-threaded, that has joined one namespace (and, where the kernel asks for it, the user namespace that owns
 it) and hands over unconnected sockets by SCM_RIGHTS. All that may take time, or fail oddly, happens at the asker's:
 connecting, dumping, parsing. So an agent is never busy, and one that is stopped or dead costs its asker the timeout.
+Files below /proc/sys/net belong to the namespace of whoever opens them: an agent opens them, the asker reads.
 
 `net` is the pid of a process in the namespace; 0, like a process in our own, needs no agent. Standard library only.
 """
@@ -25,12 +26,15 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from kubedoctor.facts import Absent, Denied, FactError, Malformed, Silent
-from kubedoctor.host.errors import fact_error
+from kubedoctor.host.errors import as_fact_errors, fact_error
 
 TIMEOUT = 2.0
 """Seconds an answer may take unless told otherwise; an agent answers within a millisecond."""
 
-_REQUEST = struct.Struct("=Qiii")  # number, family, type, protocol
+_REQUEST = struct.Struct("=Qiii")  # number, family, type, protocol; the name of a setting follows where family is -1
+_SETTING = -1
+_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+_NAME = 256
 _ANSWER = struct.Struct("=Qi")  # number, errno
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 _NS_GET_USERNS = 0xB701  # linux/nsfs.h
@@ -47,34 +51,34 @@ class _Agent:
     lock: threading.Lock = field(default_factory=threading.Lock)
     number: int = 0
 
-    def ask(self, family: int, kind: int, protocol: int, timeout: float) -> socket.socket:
+    def ask(self, family: int, kind: int, protocol: int, timeout: float, name: bytes = b"") -> int:
+        """Return the descriptor that answers; raise Silent, or OSError for what the kernel refused."""
         until = time.monotonic() + timeout
         if not self.lock.acquire(timeout=timeout):
             raise Silent("the agent in that network namespace does not answer")
         try:
             self.number += 1
             self.channel.settimeout(timeout)
-            self.channel.send(_REQUEST.pack(self.number, family, kind, protocol))
+            self.channel.send(_REQUEST.pack(self.number, family, kind, protocol) + name)
             while True:
                 self.channel.settimeout(max(until - time.monotonic(), 0.001))
                 data, descriptors, _, _ = socket.recv_fds(self.channel, _ANSWER.size, 1)
-                made = [socket.socket(fileno=one) for one in descriptors]
                 if len(data) != _ANSWER.size:
                     raise Silent("the agent in that network namespace has ended")
                 number, refusal = _ANSWER.unpack(data)
                 if number == self.number:
                     break
-                for late in made:  # the answer to somebody who did not wait for it
-                    late.close()
+                for late in descriptors:  # the answer to somebody who did not wait for it
+                    os.close(late)
         except TimeoutError:
             raise Silent("the agent in that network namespace does not answer") from None
         except OSError as problem:
             raise Silent(f"the agent in that network namespace has ended: {problem.strerror}") from problem
         finally:
             self.lock.release()
-        if refusal or not made:
-            raise _refused(refusal)
-        return made[0]
+        if refusal or not descriptors:
+            raise OSError(refusal, os.strerror(refusal))
+        return descriptors[0]
 
 
 _agents: dict[Namespace, _Agent] = {}
@@ -124,15 +128,30 @@ def open_socket(family: int, kind: int, protocol: int = 0, *, net: int = 0, time
     Raise Denied, Absent (no such process, no such protocol here), Silent.
     """
     agent = _agent_for(net)
-    if agent is not None:
-        made = agent.ask(family, kind, protocol, timeout)
-    else:
-        try:
+    try:
+        if agent is None:
             made = socket.socket(family, kind, protocol)
-        except OSError as problem:
-            raise _refused(problem.errno or 0) from problem
+        else:
+            made = socket.socket(fileno=agent.ask(family, kind, protocol, timeout))
+    except OSError as problem:
+        raise _refused(problem.errno or 0) from problem
     made.settimeout(timeout)
     return made
+
+
+def read_network_setting(name: str, *, net: int = 0, timeout: float = TIMEOUT) -> bytes:
+    """Return the value of a setting below /proc/sys, which begins with `net/`; raise Absent, Denied, Silent."""
+    path = f"/proc/sys/{name}"
+    agent = _agent_for(net)
+    with as_fact_errors(path):
+        if agent is None:
+            descriptor = os.open(path, _READ)
+        else:
+            descriptor = agent.ask(_SETTING, 0, 0, timeout, os.fsencode(path)[:_NAME])
+        try:
+            return os.read(descriptor, 64 << 10)
+        finally:
+            os.close(descriptor)
 
 
 def _agent_for(net: int) -> _Agent | None:
@@ -196,10 +215,10 @@ def _serve(channel: socket.socket, namespace: int, parent: int) -> NoReturn:
         os.closerange(0, kept)
         os.closerange(kept + 1, 1 << 20)
         while os.getppid() == parent:
-            request = channel.recv(_REQUEST.size)
-            if len(request) != _REQUEST.size:
+            request = channel.recv(_REQUEST.size + _NAME)
+            if len(request) < _REQUEST.size:
                 break
-            _answer(channel, problem, *_REQUEST.unpack(request))
+            _answer(channel, problem, request[_REQUEST.size :], *_REQUEST.unpack_from(request))
     finally:
         os._exit(0)
 
@@ -219,12 +238,18 @@ def _enter(namespace: int) -> int:
     return 0
 
 
-def _answer(channel: socket.socket, problem: int, number: int, family: int, kind: int, protocol: int) -> None:
+def _answer(
+    channel: socket.socket, problem: int, name: bytes, number: int, family: int, kind: int, protocol: int
+) -> None:
     if not problem:
         try:
-            with socket.socket(family, kind, protocol) as made:
-                socket.send_fds(channel, [_ANSWER.pack(number, 0)], [made.fileno()])
-                return
+            made = os.open(name, _READ) if family == _SETTING else socket.socket(family, kind, protocol).detach()
         except OSError as refused:
             problem = refused.errno or errno.EPERM
+        else:
+            try:
+                socket.send_fds(channel, [_ANSWER.pack(number, 0)], [made])
+            finally:
+                os.close(made)
+            return
     channel.send(_ANSWER.pack(number, problem))

@@ -1,0 +1,85 @@
+"""What is mounted, as a process sees it. Standard library only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kubedoctor.facts import Absent, Denied, Look, Malformed, fact
+from kubedoctor.host.files import read_file
+
+_LIMIT = 16 << 20
+"""Bytes of mountinfo: a line is some 150, and a node with a thousand pods has ten thousand mounts."""
+_OCTAL = re.compile(rb"\\([0-7]{3})")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mount:
+    """A mount: `kind` of filesystem `source`, of which the directory `root` is seen at `path`."""
+
+    id: int
+    parent: int
+    root: str
+    path: str
+    kind: str
+    source: str
+    options: tuple[str, ...]  # of this mount: ro, nosuid, relatime …
+    super_options: tuple[str, ...]  # of the filesystem: size=64k, memory (a cgroup controller) …
+    propagation: tuple[str, ...] = ()  # `shared:1`, `master:2`; none for a private one
+
+
+@fact("host.mounts")
+def mounts(look: Look, root: int = 0) -> tuple[Mount, ...]:
+    """What is mounted in the mount namespace of process *root* (0: ours), in the order it was mounted."""
+    del look
+    path = f"/proc/{root or 'self'}/mountinfo"
+    try:
+        return parse_mounts(read_file(path, limit=_LIMIT))
+    except Denied:
+        raise Denied(f"needs root to see what is mounted for process {root}") from None
+    except Malformed as problem:
+        if "Invalid argument" in problem.reason:  # EINVAL: a zombie has no namespaces any more
+            raise Absent(f"process {root} has ended") from None
+        raise
+
+
+def parse_mounts(data: bytes) -> tuple[Mount, ...]:
+    """Return the mounts of a mountinfo; raise Malformed for a line that is none."""
+    return tuple(_mount(number, line) for number, line in enumerate(data.split(b"\n"), 1) if line.strip())
+
+
+def _mount(number: int, line: bytes) -> Mount:
+    fields = line.split(b" ")
+    try:
+        end = fields.index(b"-", 6)
+        return Mount(
+            id=int(fields[0]),
+            parent=int(fields[1]),
+            root=unescaped(fields[3]),
+            path=unescaped(fields[4]),
+            options=tuple(unescaped(fields[5]).split(",")),
+            propagation=tuple(unescaped(field) for field in fields[6:end]),
+            kind=unescaped(fields[end + 1]),
+            source=unescaped(fields[end + 2]),
+            super_options=tuple(unescaped(fields[end + 3]).split(",")),
+        )
+    except (ValueError, IndexError):
+        raise Malformed(f"mountinfo: line {number} is no mount") from None
+
+
+def unescaped(field: bytes) -> str:
+    """Return a field of /proc with its escapes (`\\040` is a space) resolved, as valid Unicode."""
+    return _OCTAL.sub(lambda found: bytes([int(found[1], 8) & 0xFF]), field).decode(errors="replace")
+
+
+def mount_of(found: Sequence[Mount], path: str) -> Mount | None:
+    """Return the mount that *path* lies on, by its text: symlinks are not followed. The last mounted there counts."""
+    best: Mount | None = None
+    for mount in found:
+        prefix = mount.path.rstrip("/")
+        if (path == mount.path or path.startswith(f"{prefix}/")) and (
+            best is None or len(mount.path) >= len(best.path)
+        ):
+            best = mount
+    return best
