@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from kubedoctor.host.agent import prepare as prepare
     from kubedoctor.host.agent import read_option as read_option
     from kubedoctor.host.agent import udp_socket as udp_socket
+    from kubedoctor.host.api import Access as Access
+    from kubedoctor.host.api import api_get as api_get
+    from kubedoctor.host.api import read_access as read_access
     from kubedoctor.host.certificates import CertificateFact as CertificateFact
     from kubedoctor.host.certificates import certificates as certificates
     from kubedoctor.host.certificates import issued_by as issued_by
@@ -30,7 +33,15 @@ if TYPE_CHECKING:
     from kubedoctor.host.disk import DiskSpace as DiskSpace
     from kubedoctor.host.disk import disk_space as disk_space
     from kubedoctor.host.disk import in_time as in_time
+    from kubedoctor.host.documents import Value as Value
+    from kubedoctor.host.documents import at as at
     from kubedoctor.host.documents import parse_document as parse_document
+    from kubedoctor.host.endpoints import NOBODY as NOBODY
+    from kubedoctor.host.endpoints import Health as Health
+    from kubedoctor.host.endpoints import Identity as Identity
+    from kubedoctor.host.endpoints import Sample as Sample
+    from kubedoctor.host.endpoints import health as health
+    from kubedoctor.host.endpoints import metrics as metrics
     from kubedoctor.host.errors import as_fact_errors as as_fact_errors
     from kubedoctor.host.errors import fact_error as fact_error
     from kubedoctor.host.errors import printable as printable
@@ -43,6 +54,11 @@ if TYPE_CHECKING:
     from kubedoctor.host.files import stat_file as stat_file
     from kubedoctor.host.holders import Holder as Holder
     from kubedoctor.host.holders import file_holders as file_holders
+    from kubedoctor.host.http import HttpAnswer as HttpAnswer
+    from kubedoctor.host.http import Tls as Tls
+    from kubedoctor.host.http import http_get as http_get
+    from kubedoctor.host.http import http_request as http_request
+    from kubedoctor.host.http import tls_files as tls_files
     from kubedoctor.host.kernel import ModuleState as ModuleState
     from kubedoctor.host.kernel import filesystems as filesystems
     from kubedoctor.host.kernel import kernel_module as kernel_module
@@ -56,6 +72,12 @@ if TYPE_CHECKING:
     from kubedoctor.host.kubeconfigs import KubeconfigFact as KubeconfigFact
     from kubedoctor.host.kubeconfigs import KubeconfigUser as KubeconfigUser
     from kubedoctor.host.kubeconfigs import kubeconfig as kubeconfig
+    from kubedoctor.host.leases import ApiReply as ApiReply
+    from kubedoctor.host.leases import Lease as Lease
+    from kubedoctor.host.leases import LeaseView as LeaseView
+    from kubedoctor.host.leases import api_time as api_time
+    from kubedoctor.host.leases import ask_api as ask_api
+    from kubedoctor.host.leases import lease as lease
     from kubedoctor.host.meminfo import Memory as Memory
     from kubedoctor.host.meminfo import Swap as Swap
     from kubedoctor.host.meminfo import memory as memory
@@ -66,6 +88,9 @@ if TYPE_CHECKING:
     from kubedoctor.host.owner import Owner as Owner
     from kubedoctor.host.owner import describe as describe
     from kubedoctor.host.owner import user_name as user_name
+    from kubedoctor.host.ports import WantedPort as WantedPort
+    from kubedoctor.host.ports import port_findings as port_findings
+    from kubedoctor.host.ports import wanted_ports as wanted_ports
     from kubedoctor.host.process import Process as Process
     from kubedoctor.host.process import our_namespaces as our_namespaces
     from kubedoctor.host.process import processes as processes
@@ -78,6 +103,8 @@ if TYPE_CHECKING:
 
 _HOME: dict[str, str] = {
     # name: module of kubedoctor.host, one a line
+    "Access": "api",
+    "ApiReply": "leases",
     "CertificateFact": "certificates",
     "CgroupLayout": "cgroup",
     "Cgroups": "cgroup",
@@ -85,20 +112,34 @@ _HOME: dict[str, str] = {
     "DiskSpace": "disk",
     "FileKind": "files",
     "FileStatus": "files",
+    "Health": "endpoints",
     "Holder": "holders",
+    "HttpAnswer": "http",
+    "Identity": "endpoints",
     "KubeconfigCluster": "kubeconfigs",
     "KubeconfigContext": "kubeconfigs",
     "KubeconfigFact": "kubeconfigs",
     "KubeconfigUser": "kubeconfigs",
+    "Lease": "leases",
+    "LeaseView": "leases",
     "Listener": "sockets",
     "Memory": "meminfo",
     "ModuleState": "kernel",
     "Mount": "mountinfo",
+    "NOBODY": "endpoints",
     "Owner": "owner",
     "Process": "process",
     "PublicKeyFact": "keys",
+    "Sample": "endpoints",
     "Swap": "meminfo",
+    "Tls": "http",
+    "Value": "documents",
+    "WantedPort": "ports",
+    "api_get": "api",
+    "api_time": "leases",
     "as_fact_errors": "errors",
+    "ask_api": "leases",
+    "at": "documents",
     "certificates": "certificates",
     "cgroups": "cgroup",
     "clock": "adjtime",
@@ -110,15 +151,20 @@ _HOME: dict[str, str] = {
     "filesystems": "kernel",
     "find_listener": "sockets",
     "has_unified_cgroups": "abilities",
+    "health": "endpoints",
+    "http_get": "http",
+    "http_request": "http",
     "in_time": "disk",
     "issued_by": "certificates",
     "kernel_module": "kernel",
     "kernel_release": "kernel",
     "kubeconfig": "kubeconfigs",
+    "lease": "leases",
     "list_directory": "files",
     "listeners": "sockets",
     "may": "abilities",
     "memory": "meminfo",
+    "metrics": "endpoints",
     "mount_of": "mountinfo",
     "mounts": "mountinfo",
     "netlink_dump": "agent",
@@ -126,11 +172,13 @@ _HOME: dict[str, str] = {
     "our_namespaces": "process",
     "parse_certificates": "certificates",
     "parse_document": "documents",
+    "port_findings": "ports",
     "prepare": "agent",
     "printable": "errors",
     "processes": "process",
     "public_key": "keys",
     "public_keys": "keys",
+    "read_access": "api",
     "read_file": "files",
     "read_option": "agent",
     "read_text": "files",
@@ -141,8 +189,10 @@ _HOME: dict[str, str] = {
     "stat_file": "files",
     "swaps": "meminfo",
     "sysctl": "kernel",
+    "tls_files": "http",
     "udp_socket": "agent",
     "user_name": "owner",
+    "wanted_ports": "ports",
 }
 
 
