@@ -1,6 +1,8 @@
 """What the relay costs: the same traffic direct and relayed, in turn, in one run; prints medians and ratios.
 
-    python benchmarks/relay.py [--megabytes 1024] [--requests 5000] [--rounds 5]
+    python benchmarks/relay.py [--megabytes 1024] [--requests 5000] [--rounds 5] [--cluster NAME]
+
+With `--cluster` it is the relay of that running sandbox, with iperf3, curl and kube-apiserver: see sandbox_relay.py.
 
 Client, server and relay are processes of their own. On a machine with two processors three of them share two, which is
 the worst case; the time of a processor that the relay spends for a gigabyte does not depend on that.
@@ -33,7 +35,13 @@ def main() -> None:
     parser.add_argument("--megabytes", type=int, default=1024)
     parser.add_argument("--requests", type=int, default=5000)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--cluster", help="measure the relay of this running sandbox instead")
     wanted = parser.parse_args()
+    if wanted.cluster:
+        from benchmarks import sandbox_relay
+
+        sandbox_relay.measure(wanted.cluster, wanted.rounds, wanted.requests)
+        return
     with server() as direct, relay(direct) as (relayed, pid):
         latencies: dict[Address, list[float]] = {direct: [], relayed: []}
         for write in WRITES:
@@ -80,7 +88,7 @@ def percentile(values: list[float], rank: float) -> float:
 
 def bulk(address: Address, megabytes: int, write: int) -> float:
     """Send so much, and return GB/s until the server has told that all of it arrived."""
-    block = bytes(write)
+    block = os.urandom(write)  # zeros would all be one page of the kernel's, which no real sender has
     with socket.create_connection(address) as connection:
         started = time.perf_counter()
         connection.sendall(b"B")

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import os
 import signal
+import socket
 import ssl
+import sys
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 import httpx
 import pytest
@@ -21,6 +26,19 @@ from support.webhook import Webhook, webhook
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 CONFIGMAPS = "/api/v1/namespaces/default/configmaps"
+MEBIBYTE = 1 << 20
+ECHO = """
+import hashlib, socket
+with socket.create_server(("127.0.0.1", 0)) as listener:
+    print(listener.getsockname()[1], flush=True)
+    connection, _ = listener.accept()
+came = hashlib.blake2b()
+with connection:
+    while part := connection.recv(1 << 20):
+        came.update(part)
+        connection.sendall(part)
+print(came.hexdigest(), flush=True)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +97,53 @@ def test_webhook_that_does_not_listen_is_told_as_such(cli: Kubedoctor, hook: Web
         return done.status != 0 and "failed calling webhook" in done.err
 
     assert eventually(told)
+
+
+def descriptors(pid: int) -> list[str]:
+    """Return what is open in a process; other than their number, it tells one that is left from one that was there."""
+    return sorted(str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").iterdir())
+
+
+@contextlib.contextmanager
+def inside(cli: Kubedoctor, program: str) -> Iterator[IO[str]]:
+    """Run a Python program inside the sandbox and yield what it prints; it ends well by itself, or with the test."""
+    with cli.popen("enter", sys.executable, "-c", program) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout
+            assert process.wait(20) == 0
+        finally:
+            process.terminate()
+
+
+def test_a_gibibyte_to_a_published_port_and_back_leaves_no_descriptor(cli: Kubedoctor) -> None:
+    cli.ok("up")
+    relay = child(cli, "supervisor")
+    with inside(cli, ECHO) as printed:
+        address = cli.ok("publish", printed.readline().strip()).out.strip()
+        host, _, port = address.rpartition(":")
+        before = descriptors(relay)
+        sent, came, size = hashlib.blake2b(), hashlib.blake2b(), 0
+        with socket.create_connection((host, int(port)), timeout=120) as client, ThreadPoolExecutor(1) as thread:
+
+            def send() -> None:
+                block = os.urandom(MEBIBYTE)
+                for number in range(1024):
+                    part = number.to_bytes(8, "big") + block[8:]
+                    sent.update(part)
+                    client.sendall(part)
+                client.shutdown(socket.SHUT_WR)
+
+            sending = thread.submit(send)
+            while part := client.recv(MEBIBYTE):
+                came.update(part)
+                size += len(part)
+            sending.result()
+        assert size == 1 << 30
+        assert sent.hexdigest() == came.hexdigest() == printed.readline().strip()
+    assert eventually(lambda: descriptors(relay) == before), "descriptors are left"
+    cli.ok("unpublish", port)
+    assert eventually(lambda: len(descriptors(relay)) == len(before) - 1), "the listener is left"
 
 
 def client(cli: Kubedoctor) -> httpx.AsyncClient:
