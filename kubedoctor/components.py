@@ -31,7 +31,9 @@ class ProbeKind(StrEnum):
     HTTP = "http"
     HTTPS = "https"
     TCP = "tcp"
+    UNIX = "unix"  # a socket at `path` takes connections
     API = "api"  # GET of a path on the cluster's API as its administrator
+    DNS = "dns"  # a name server answers with an address for the name in `path`
     PROCESS = "process"  # running is enough: for programs that listen on nothing
 
 
@@ -42,10 +44,14 @@ class Probe:
     `port` names a port of the component; `contains` must stand in the body. The client certificate is that of
     `certificate` (a name in pki/, without ending) where the server wants one, the server's is checked against `ca`;
     without `ca` any certificate is taken, which is right for components that sign their own at every start.
+    `address` and `number` stand for the component's own address and port, where something else is asked: the service
+    that works when the component does.
     """
 
     kind: ProbeKind
     port: str = ""
+    address: str = ""
+    number: int = 0
     path: str = "/healthz"
     contains: str = ""
     ca: str = ""
@@ -119,6 +125,20 @@ class Kubeconfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """A container image made of one binary, for pods that have to run where no registry can be asked.
+
+    `name` is the upstream's with its tag; `path` is where the binary lies inside. The binary has to be a static one.
+    """
+
+    name: str
+    binary: str
+    path: str
+    arguments: tuple[str, ...] = ()
+    user: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Component:
     """A program of the cluster: what it is run with, what it needs first, how it is known to be ready.
 
@@ -126,7 +146,12 @@ class Component:
     starts (those not in the plan do not count). `ready` holds when every probe does. `cleanup` records what the
     program leaves on a host place, for `down`. `data` are paths that hold what it stores, below `directories`: they
     are removed when the cluster stops where data is not to be preserved. `arguments` come before the flags, for
-    programs with a subcommand.
+    programs with a subcommand, `operands` after them.
+
+    `links` are symbolic links to other binaries the program runs: path -> name, chosen like `binary`. `private` are
+    directories that a sandbox has for itself, at the same path as the machine's: below /run they are empty at every
+    start, others are kept with the cluster's data. `images` are written to the file `archive`, before it starts.
+    `ends`: it does its work and exits; it is ready when it has exited with 0.
     """
 
     name: str
@@ -134,8 +159,14 @@ class Component:
     binary: str
     arguments: tuple[str, ...] = ()
     flags: Mapping[str, FlagValue] = field(default_factory=dict)
+    operands: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     files: tuple[File, ...] = ()
+    links: Mapping[str, str] = field(default_factory=dict)
+    images: tuple[Image, ...] = ()
+    archive: str = ""
+    private: tuple[str, ...] = ()
+    ends: bool = False
     certificates: tuple[Certificate, ...] = ()
     kubeconfigs: tuple[Kubeconfig, ...] = ()
     ports: tuple[Port, ...] = ()
@@ -164,11 +195,15 @@ class Manifest:
     """Kubernetes objects to be applied at every start, and what has to be true for them to count as ready.
 
     `objects` are applied server-side in order. `wait` are API paths; each must answer 200 before the cluster is ready.
+    `ready` are asked as those of a component are, and shown under the manifest's name; `needs` names components
+    without which the objects are not applied at all.
     """
 
     name: str
     objects: tuple[Mapping[str, object], ...]
     wait: tuple[str, ...] = ()
+    ready: tuple[Probe, ...] = ()
+    needs: tuple[str, ...] = ()
 
 
 # --- where a binary may come from -------------------------------------------------------------------------------------
@@ -199,10 +234,11 @@ class Found:
 class Download:
     """A file to be fetched; `member` names it inside a .tar.gz. The checksum is a file at `checksum_url`, or given.
 
-    `any_version`: other versions may be had too; `{version}` in URLs and member stands for the one wished for, and
-    `version` is the one taken without a wish. `newest_url` then is a file that holds the newest version; `{minor}` in
-    it stands for `-1.36` when a minor version is wished for, else for nothing. `suits` limits the recipe to
-    Kubernetes minor versions: `1.34-1.36`, `1.37-`, `-1.33`.
+    `any_version`: other versions may be had too; `{version}` in URLs and member stands for the one wished for,
+    `{number}` for it without its `v`, and `version` is the one taken without a wish. `newest_url` then is a file that
+    holds the newest version; `{minor}` in it stands for `-1.36` when a minor version is wished for, else for nothing.
+    `suits` limits the recipe to Kubernetes minor versions: `1.34-1.36`, `1.37-`, `-1.33`. Programs whose recipes name
+    the same `folder` belong together: they are of one version, taken from one place, and kept in one directory.
     """
 
     url: str
@@ -214,6 +250,7 @@ class Download:
     any_version: bool = False
     newest_url: str = ""
     suits: str = ""
+    folder: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,7 +259,9 @@ class GoBuild:
 
     `packages` maps the binary's name to its main package: all are built in one go, since most of the cost is shared.
     `staging` tells that the module replaces others by ./staging/…, as Kubernetes does; `stamp` are `-X` link flags,
-    in which `{version}`, `{major}` and `{minor}` are filled in. `any_version` and `suits` are those of `Download`.
+    in which `{version}`, `{number}`, `{major}` and `{minor}` are filled in. `libraries` are the C libraries it needs
+    with `cgo`, as pkg-config calls them. `any_version`, `suits` and `folder` are those of `Download`; with a `folder`
+    all packages are built whichever is wanted.
     """
 
     module: str
@@ -232,8 +271,26 @@ class GoBuild:
     staging: bool = False
     cgo: bool = False
     tags: tuple[str, ...] = ()
+    libraries: tuple[str, ...] = ()
     any_version: bool = False
     suits: str = ""
+    folder: str = ""
 
 
-Candidate = Found | Download | GoBuild
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceBuild:
+    """A small program whose whole source the plugin brings: one file that needs nothing but the standard library.
+
+    `file` names it; what it ends with tells the language: `.c` is compiled and linked statically, with `VERSION`
+    defined as a string, `.go` is built without cgo, with `main.version` set.
+    """
+
+    file: str
+    source: str
+    version: str
+
+
+Recipe = Download | GoBuild | SourceBuild
+"""How a program that is not there is had."""
+
+Candidate = Found | Recipe

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from kubedoctor.components import FlagValue
+from kubedoctor.node_config import NodeConfig
+from kubedoctor.options import Form, option
 
 _HOST_NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-._")
 
@@ -25,55 +27,14 @@ class PlaceKind(StrEnum):
     HOST = "host"
 
 
-class Form(StrEnum):
-    """What a text or number has to look like, beyond its type; the value is its name in help texts."""
-
-    ANY = ""
-    FILE = "FILE"  # has to be there before the cluster starts; made absolute
-    PATH = "PATH"  # a file or directory that may be made; made absolute
-    DIRECTORY = "DIR"  # has to be there; made absolute
-    PORT = "PORT"
-    ADDRESS = "ADDRESS"  # an IP address
-    HOST = "HOST"  # an IP address or a host name
-    CIDR = "CIDR"  # one range, or one of each family with a comma
-    URL = "URL"
-    DURATION = "DURATION"  # Go's: 15s, 1m30s
-    VMODULE = "PATTERN=N,…"
-    SECONDS = "SECONDS"
-    LEVEL = "N"
-
-
-def option(
-    default: Any,
-    *,
-    help: str,  # noqa: A002 - click's own word
-    env: tuple[str, ...] = (),
-    flag: str = "",
-    form: Form = Form.ANY,
-    choices: tuple[str, ...] = (),
-    port_of: str = "",
-) -> Any:
-    """Return a dataclass field that carries its documentation and the environment names it is honoured under.
-
-    `KUBEDOCTOR_<FIELD>` is honoured for every option and comes first; *env* holds the names of local-up-cluster.sh
-    and of its guides, the first of them taken when several are set. *flag* names the command-line option where it is
-    not `--<field>`; "-" means there is none. *port_of* names the component whose outside port this is, for
-    `--set C.port=N`.
-    """
-    metadata = {"help": help, "env": env, "flag": flag, "form": form, "choices": choices, "port_of": port_of}
-    if isinstance(default, (dict, list)):
-        return field(default_factory=type(default), metadata=metadata)
-    return field(default=default, metadata=metadata)
-
-
 @dataclass(frozen=True, kw_only=True)
-class ClusterConfig:
+class ClusterConfig(NodeConfig):
     """The settled wishes for one cluster. Plugins read it; nothing writes it."""
 
     # which cluster, where
     name: str = option("local", help="name of the cluster")
     host: bool = option(False, help="run on the host itself instead of in a sandbox")
-    node: bool = option(True, help="run a node: runtime, kubelet, kube-proxy")
+    node: bool = option(False, help="run a node: runtime, kubelet, kube-proxy")
 
     # which binaries
     kubernetes: str = option("", env=("KUBE_VERSION",), help="Kubernetes version: exact, 1.36, or latest")
@@ -332,12 +293,16 @@ class ClusterConfig:
         return self.directory / "places" / self.place
 
     def file(self, name: str) -> str:
-        """Return the path a `File` of this name is written to."""
+        """Return the path a `File` of this name is written to; an absolute name is the path itself."""
         return str(self.place_directory / "config" / name)
 
     def data(self, name: str) -> str:
         """Return the path of a component's data directory."""
         return str(self.place_directory / "data" / name)
+
+    def private(self, path: str) -> str:
+        """Return where the content of a sandbox's own directory *path* is kept outside (see `Component.private`)."""
+        return self.data(f"private{path}")
 
     def log(self, name: str) -> str:
         """Return the path of a log file, such as `kube-apiserver.log`."""
@@ -348,6 +313,42 @@ class ClusterConfig:
         """The address of the place as its own components see it: never a loopback one in a sandbox."""
         # 198.18.0.0/15 is reserved for benchmarking (RFC 2544): it is on no one's network. Place n has 198.18.0.n.
         return f"198.18.0.{self.node_index}" if self.place_kind is PlaceKind.SANDBOX else "127.0.0.1"
+
+    @property
+    def node_name(self) -> str:
+        """The name of the node: HOSTNAME_OVERRIDE, else the sandbox's host name, which is the cluster's, or ours."""
+        if self.hostname_override:
+            return self.hostname_override
+        if self.place_kind is PlaceKind.SANDBOX:
+            return self.name
+        from os import uname
+
+        return uname().nodename.lower()
+
+    @property
+    def node_cgroup(self) -> str:
+        """The name of the cgroup that pods run below, in every hierarchy; the same at every start of this place."""
+        from hashlib import sha256  # clusters of one name can live in several homes
+
+        mark = sha256(str(self.place_directory).encode()).hexdigest()[:8]
+        return f"kubedoctor-{self.name}-{self.place}-{mark}"
+
+    @property
+    def pod_range(self) -> str:
+        """The pod addresses of this place: the n-th /24 (or /64) of the cluster's, as its controllers count."""
+        from ipaddress import ip_network
+        from itertools import islice
+
+        first = ip_network(self.cluster_cidr.partition(",")[0].strip(), strict=False)
+        prefix = max(first.prefixlen, 24 if first.version == 4 else 64)
+        return str(next(islice(first.subnets(new_prefix=prefix), self.node_index - 1, None), first))
+
+    @property
+    def dns_address(self) -> str:
+        """The address of the cluster's DNS service: the tenth of the service addresses, unless set."""
+        from ipaddress import ip_address
+
+        return self.dns_server_ip or str(ip_address(self._first_service_addresses()[0]) + 9)
 
     def port_inside(self, standard: int, wished: int | None) -> int:
         """Return the port a component binds: the standard one in a sandbox, on the host the one *wished* for."""
@@ -431,7 +432,11 @@ class ClusterConfig:
 
 def options() -> dict[str, dataclasses.Field[Any]]:
     """Return the fields that are options, by name, in the order of the reference page."""
-    return {f.name: f for f in dataclasses.fields(ClusterConfig) if "help" in f.metadata}
+    every = {f.name: f for f in dataclasses.fields(ClusterConfig) if "help" in f.metadata}
+    node = [f.name for f in dataclasses.fields(NodeConfig)]
+    others = [name for name in every if name not in node]
+    place = others.index("cert_dir")  # a base class's fields come first, and the node's concern fewer people
+    return {name: every[name] for name in (*others[:place], *node, *others[place:])}
 
 
 GROUPS = {
@@ -444,6 +449,7 @@ GROUPS = {
     "kube_controllers": "Controllers and scheduler",
     "feature_gates": "All components",
     "set": "One component",
+    "hostname_override": "The node",
     "cert_dir": "Keys and directories",
     "daemon": "Manner",
 }

@@ -1,4 +1,4 @@
-"""Leaving the login's cgroup, so that the end of a session does not take the keeper along. Standard library only.
+"""The cgroups of a place: one to leave the login's by, one for its node's pods. Standard library only.
 
 Only directories made here are touched, and they are known by their name.
 """
@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 PREFIX = "kubedoctor-"
-_OURS = re.compile(r"/sys/fs/cgroup/(?:[a-z]+/)?kubedoctor-[-a-z0-9.]+")
+_OURS = re.compile(r"/sys/fs/cgroup/(?:[a-z_,]+/)?kubedoctor-[-a-z0-9.]+")
 
 
 def hierarchies() -> list[tuple[Path, str]]:
@@ -48,6 +48,31 @@ def leave_session(name: str) -> tuple[str, ...]:
         except OSError:
             continue
     return tuple(made)
+
+
+def node_directories(name: str) -> tuple[str, ...]:
+    """Return the directories of the cgroup *name* in every hierarchy that is mounted here, made or not."""
+    mounts = []
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        _, target, kind, *_ = line.split(" ")
+        if kind in ("cgroup", "cgroup2"):
+            mounts.append(target)
+    found = (f"{mount}/{name}" for mount in dict.fromkeys(mounts))
+    return tuple(directory for directory in found if _OURS.fullmatch(directory))
+
+
+def make(directories: Iterable[str]) -> None:
+    """Make cgroups that can hold others; raise OSError where the kernel refuses.
+
+    A kubelet refuses to start where its root is missing in one hierarchy. A cpuset of cgroup v1 begins empty and takes
+    no process until it has the processors and memory nodes of its parent.
+    """
+    for directory in map(Path, directories):
+        directory.mkdir(exist_ok=True)
+        for name in ("cpuset.cpus", "cpuset.mems"):
+            own, inherited = directory / name, directory.parent / name
+            if own.exists() and inherited.exists() and not own.read_text().strip():
+                own.write_text(inherited.read_text())
 
 
 def enter_root(directories: Iterable[str]) -> None:

@@ -24,6 +24,7 @@ class State(StrEnum):
     STOPPING = "stopping"
     EXITED = "exited"
     FAILED = "failed"
+    DONE = "done"  # it was to do its work and end, and has
 
 
 class Phase(StrEnum):
@@ -71,6 +72,14 @@ class PlannedFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PrivateDirectory:
+    """A directory the sandbox has for itself: `source` is mounted over `path`; without source, an empty tmpfs."""
+
+    path: str
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedComponent:
     """A component ready to be run. `origins` tells for each flag which layer it came from."""
 
@@ -81,6 +90,7 @@ class PlannedComponent:
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)  # the whole environment, not an addition to one
     files: tuple[PlannedFile, ...] = ()
+    links: Mapping[str, str] = field(default_factory=dict)  # path: binary it leads to
     directories: tuple[str, ...] = ()
     data: tuple[str, ...] = ()  # what is removed at the end where data is not to be preserved
     log: str = ""
@@ -89,6 +99,7 @@ class PlannedComponent:
     ready: tuple[PlannedProbe, ...] = ()
     stop_signal: str = "SIGTERM"
     stop_timeout: float = 5.0
+    ends: bool = False  # ready when it has exited with 0
     origins: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -100,6 +111,8 @@ class PlannedManifest:
     objects: tuple[Mapping[str, Any], ...] = ()
     paths: tuple[str, ...] = ()  # of the object with the same index, as PATCH takes it
     wait: tuple[str, ...] = ()
+    ready: tuple[PlannedProbe, ...] = ()  # asked from when it is applied on, and shown like a component's
+    log: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +148,8 @@ class Plan:
     manifests: tuple[PlannedManifest, ...] = ()
     publish: tuple[Publication, ...] = ()
     reach: tuple[Reach, ...] = ()
+    private: tuple[PrivateDirectory, ...] = ()  # of the sandbox
+    cgroup: str = ""  # of the node: a path below every hierarchy, made by the keeper and removed by it
     kubeconfig: str = ""
     notes: tuple[str, ...] = ()  # lines said once to the user
     schema_version: int = SCHEMA_VERSION

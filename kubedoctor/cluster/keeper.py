@@ -74,6 +74,7 @@ class Keeper:
         self._asked_to_stop = False
         self._relay = RelayProcess()
         made = cgroups.leave_session(f"{self._plan.cluster}-{self._plan.place}")
+        pods = cgroups.node_directories(self._plan.cgroup) if self._plan.cgroup else ()
         status = PlaceStatus(
             name=self._plan.place,
             kind=self._plan.place_kind,
@@ -82,10 +83,11 @@ class Keeper:
             instance=task.instance,
             since=now(),
             keeper=ProcessStatus(pid=os.getpid(), start_ticks=identify(os.getpid()).start_ticks),
-            cgroups=made,
+            cgroups=(*made, *pods),
         )
         self._record = Record(self._paths, self._plan, status)
         self._record.write()
+        cgroups.make(pods)  # after the record, so that whoever finds it removes them
         self._listener = listen(self._paths.socket)
         self._channel, self._pid, self._pidfd = self._clone_supervisor(listeners)
 

@@ -84,6 +84,7 @@ class DetachedTree:
 
     def __init__(self, path: str) -> None:
         self._path = path
+        self.is_directory = Path(path).is_dir()
         flags = _OPEN_TREE_CLONE | _AT_RECURSIVE | os.O_CLOEXEC
         self._descriptor = _check(_libc.syscall(_SYS_OPEN_TREE, _AT_FDCWD, path.encode(), flags), path)
 

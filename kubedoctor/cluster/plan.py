@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from kubedoctor.cluster.documents import Plan, PlannedComponent, PlannedFile, PlannedProbe
+from kubedoctor.cluster.documents import Plan, PlannedComponent, PlannedFile, PlannedProbe, PrivateDirectory
 from kubedoctor.cluster.planning.ask import listed_gates
 from kubedoctor.cluster.planning.environment import base_environment, component_environment
 from kubedoctor.cluster.planning.flags import arguments, check_values, drop_unknown
@@ -32,7 +32,7 @@ from kubedoctor.cluster.planning.ports import (
 from kubedoctor.cluster.planning.probes import API_COMPONENT, api_probe, planned_probe
 from kubedoctor.cluster.planning.select import select
 from kubedoctor.components import Certificate, Component, Kind, Kubeconfig, Manifest
-from kubedoctor.config import ClusterConfig
+from kubedoctor.config import ClusterConfig, PlaceKind
 from kubedoctor.errors import PlanError
 
 __all__ = ["ChosenBinary", "PortWish", "Wanted", "components", "make_plan"]
@@ -93,6 +93,13 @@ class Wanted:
         return {name: component.binary for name, component in self.components.items()}
 
     @property
+    def tools(self) -> frozenset[str]:
+        """The names of further binaries: those that components run, and those that images are made of."""
+        linked = (name for component in self.components.values() for name in component.links.values())
+        shipped = (image.binary for component in self.components.values() for image in component.images)
+        return frozenset((*linked, *shipped))
+
+    @property
     def certificates(self) -> tuple[Certificate, ...]:
         """The leaves to be issued, each once: those of components that run elsewhere are for whoever runs them."""
         return tuple({c.name: c for component in self.all_components.values() for c in component.certificates}.values())
@@ -126,7 +133,7 @@ def components(config: ClusterConfig, manager: PluginManager, *, layers: Mapping
         origins={name: layered.origins[name] for name in here},
         user_set={name: layered.user_set[name] for name in here},
         ports=port_wishes(config, here),
-        manifests=tuple(manager.manifests(config)) if has_api else (),
+        manifests=tuple(one for one in manager.manifests(config) if here.keys() >= {*one.needs}) if has_api else (),
         all_components={
             name: component for name, component in changed.items() if config.node or component.kind != Kind.NODE
         },
@@ -141,14 +148,15 @@ def make_plan(
     flags_of: Callable[[str], frozenset[str]],
     rejects: Callable[[str, Sequence[str]], str | None],
     gates_of: Callable[[str], frozenset[str]] = listed_gates,
+    tools: Mapping[str, ChosenBinary] | None = None,
     bound: Mapping[str, int] | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Plan:
     """Return the plan of one place.
 
-    *chosen* holds a binary for each component, by component. *flags_of* and *rejects* ask one by its path (see
-    `kubedoctor.cluster.binaries.probe`); neither is called for pending ones. *bound* holds outside ports by
-    `PortWish.key`; those it lacks are planned as wished for. *environment* is the caller's.
+    *chosen* holds a binary for each component, by component, *tools* those of `Wanted.tools` by name. *flags_of* and
+    *rejects* ask one by its path (see `kubedoctor.cluster.binaries.probe`); neither is called for pending ones. *bound*
+    holds outside ports by `PortWish.key`; those it lacks are planned as wished for. *environment* is the caller's.
 
     Raise PlanError where a binary refuses what the user set, or nothing is known of it.
     """
@@ -189,7 +197,7 @@ def make_plan(
     api = api_probe(config, settled.get(API_COMPONENT))
     base = base_environment(environment or {})
     planned = tuple(
-        _planned(config, component, ready[component.name], wanted, api, base, bound or {})
+        _planned(config, component, ready[component.name], wanted, api, base, bound or {}, tools or {})
         for component in settled.values()
     )
     return Plan(
@@ -201,12 +209,28 @@ def make_plan(
         address=config.address,
         api=api if API_COMPONENT in settled or config.external_address(API_COMPONENT) is not None else None,
         components=planned,
-        manifests=tuple(planned_manifest(manifest) for manifest in wanted.manifests),
+        manifests=tuple(planned_manifest(config, manifest, api) for manifest in wanted.manifests),
         publish=publications(config, bound or {}),
         reach=reaches(config, settled),
+        private=private_directories(config, settled.values()),
+        cgroup=config.node_cgroup if any(c.kind is Kind.NODE for c in settled.values()) else "",
         kubeconfig=config.kubeconfig("admin"),
         notes=tuple(dict.fromkeys(notes)),
     )
+
+
+def private_directories(config: ClusterConfig, components: Iterable[Component]) -> tuple[PrivateDirectory, ...]:
+    """Return what a sandbox has for itself; on the host there is nothing to hide."""
+    if config.place_kind is not PlaceKind.SANDBOX:
+        return ()
+    paths = dict.fromkeys(path for component in components for path in component.private)
+    return tuple(
+        PrivateDirectory(path=path, source="" if _is_fleeting(path) else config.private(path)) for path in paths
+    )
+
+
+def _is_fleeting(path: str) -> bool:
+    return path.startswith(("/run/", "/var/run/"))
 
 
 def _binary(chosen: Mapping[str, ChosenBinary], component: Component) -> ChosenBinary:
@@ -232,6 +256,7 @@ def _planned(
     api: PlannedProbe,
     base: Mapping[str, str],
     bound: Mapping[str, int],
+    tools: Mapping[str, ChosenBinary],
 ) -> PlannedComponent:
     passed = {flag: value for flag, value in component.flags.items() if value is not None}
     return PlannedComponent(
@@ -239,9 +264,10 @@ def _planned(
         kind=component.kind.value,
         binary=binary.path,
         version=binary.version,
-        argv=(binary.path or component.binary, *component.arguments, *arguments(passed)),
+        argv=(binary.path or component.binary, *component.arguments, *arguments(passed), *component.operands),
         env=component_environment(config, base, component.env),
         files=tuple(PlannedFile(path=config.file(f.name), content=f.content, mode=f.mode) for f in component.files),
+        links={path: tools[name].path for path, name in component.links.items() if name in tools},
         directories=component.directories,
         data=component.data,
         log=config.log(f"{component.name}.log"),
@@ -250,6 +276,7 @@ def _planned(
         ready=tuple(planned_probe(config, component, probe, api) for probe in component.ready),
         stop_signal=component.stop.signal,
         stop_timeout=component.stop.timeout,
+        ends=component.ends,
         origins={flag: origin for flag, origin in wanted.origins.get(component.name, {}).items() if flag in passed},
     )
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from kubedoctor.cluster import clusterfile, ports
 from kubedoctor.cluster.documents import Plan
 from kubedoctor.cluster.files import make_directory, write_atomically
+from kubedoctor.cluster.images import write_archive
 from kubedoctor.cluster.paths import ClusterPaths
 from kubedoctor.cluster.plan import Wanted, components, make_plan
 from kubedoctor.config import ClusterConfig, PlaceKind
@@ -35,7 +36,8 @@ class Choice:
     """What was chosen before anything is written: the wishes, and a binary for each component."""
 
     wanted: Wanted
-    binaries: Mapping[str, Chosen]
+    binaries: Mapping[str, Chosen]  # by component
+    tools: Mapping[str, Chosen]  # by name
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +76,17 @@ def choose(
     wanted = components(config, manager, layers=resolved.origins)
     names = wanted.binaries
     found = provide(
-        sorted(set(names.values())),
+        sorted({*names.values(), *wanted.tools}),
         config,
         lambda name: manager.binaries(name, config),
         execute=execute,
         progress=progress,
     )
-    return Choice(wanted, {component: found[binary] for component, binary in names.items()})
+    return Choice(
+        wanted,
+        {component: found[binary] for component, binary in names.items()},
+        {name: found[name] for name in wanted.tools},
+    )
 
 
 def plan_of(config: ClusterConfig, choice: Choice, bound: Mapping[str, int], *, remember: bool = True) -> Plan:
@@ -96,6 +102,7 @@ def plan_of(config: ClusterConfig, choice: Choice, bound: Mapping[str, int], *, 
         choice.binaries,
         flags_of=lambda path: known_flags(path, remember=remember),
         rejects=rejects,
+        tools=choice.tools,
         bound=bound,
         environment=os.environ,
     )
@@ -159,7 +166,13 @@ def write_all(config: ClusterConfig, choice: Choice, plan: Plan, record: cluster
     _write_kubeconfigs(config, choice.wanted, plan)
     for component in plan.components:
         for file in component.files:
+            _make_private(Path(file.path).parent)
             write_atomically(Path(file.path), file.content, mode=file.mode)
+        for link, binary in component.links.items():
+            _link(Path(link), binary)
+    for wanted in choice.wanted.components.values():
+        if wanted.archive:
+            write_archive(Path(wanted.archive), wanted.images, {name: tool.path for name, tool in choice.tools.items()})
     if paths.merged.exists():
         from kubedoctor.cluster.kubeconfig_merge import refresh  # brings PyYAML, which a first `up` need not pay for
 
@@ -180,6 +193,16 @@ def write_all(config: ClusterConfig, choice: Choice, plan: Plan, record: cluster
         ),
     )
     return issued.renewed
+
+
+def _link(path: Path, binary: str) -> None:
+    """Make or replace the link to *binary* in one step: a running component may look for it at any time."""
+    if path.is_symlink() and path.readlink() == Path(binary):
+        return
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh.symlink_to(binary)
+    fresh.replace(path)
 
 
 def _data_versions(choice: Choice) -> dict[str, str]:

@@ -50,6 +50,10 @@ class Question:
                 return Verdict(ready=True, answered=True, message="")
             case "tcp":
                 return self._ask_tcp()
+            case "unix":
+                return self._ask_unix()
+            case "dns":
+                return self._ask_dns()
             case _:
                 return self._ask_http()
 
@@ -59,6 +63,27 @@ class Question:
                 return Verdict(ready=True, answered=True, message="")
         except OSError as problem:
             return Verdict(ready=False, answered=False, message=f"port {self._probe.port}: {_reason(problem)}")
+
+    def _ask_unix(self) -> Verdict:
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+                asking.settimeout(2.0)
+                asking.connect(self._probe.path)
+                return Verdict(ready=True, answered=True, message="")
+        except OSError as problem:
+            return Verdict(ready=False, answered=False, message=f"{self._probe.path}: {_reason(problem)}")
+
+    def _ask_dns(self) -> Verdict:
+        from kubedoctor.cluster.dns import resolve
+
+        probe = self._probe
+        try:
+            addresses = resolve(probe.path, probe.address, probe.port)
+        except OSError as problem:
+            return Verdict(ready=False, answered=False, message=f"{probe.address}: {_reason(problem)}")
+        if addresses and (not probe.contains or probe.contains in addresses):
+            return Verdict(ready=True, answered=True, message=f"answers at {probe.address}")
+        return Verdict(ready=False, answered=True, message=f"{probe.address} does not know {probe.path}")
 
     def _ask_http(self) -> Verdict:
         probe = self._probe

@@ -36,7 +36,7 @@ class Record:
         self.status = status
         self._paths = paths
         self._started = time.monotonic()
-        self._components = {component.name: _fresh(plan, component) for component in plan.components}
+        self._components = _all_fresh(plan)
         self._seq = 0
         self._changed = False
         self._written: dict[str, tuple[ComponentStatus, Any]] = {}
@@ -47,7 +47,7 @@ class Record:
 
     def planned(self, plan: Plan) -> None:
         """Take over a changed plan: what runs on keeps its state."""
-        fresh = {component.name: _fresh(plan, component) for component in plan.components}
+        fresh = _all_fresh(plan)
         for name, status in self._components.items():
             if name in fresh:
                 kept = {key: getattr(fresh[name], key) for key in ("binary", "version", "ports", "log", "kind")}
@@ -67,17 +67,18 @@ class Record:
             return
         state = State(message["state"])
         reason, ended = str(message.get("message", "")), str(message.get("exit", ""))
-        changes: dict[str, Any] = {"state": state.value, "ready": state is State.READY, "reason": reason}
+        well = state in (State.READY, State.DONE)
+        changes: dict[str, Any] = {"state": state.value, "ready": well, "reason": reason}
         if pidfd is not None:
             pid = pid_of(pidfd)
             changes |= {"pid": pid, "pid_inside": int(message["pid_inside"]), "started": now(), "ready_since": ""}
             changes["start_ticks"] = _start_ticks(pid)
             changes["restarts"] = status.restarts + (1 if status.started else 0)
-        if state is State.READY and not status.ready:
-            changes["ready_since"] = now()
         if ended:
             last_exit = Exit(time=now(), reason=ended, log_line=str(message.get("log_line", "")))
             changes |= {"pid": 0, "pid_inside": 0, "start_ticks": 0, "ready_since": "", "last_exit": last_exit}
+        if well and not status.ready:
+            changes["ready_since"] = now()
         self._components[name] = replace(status, **changes)
         self._changed = True
         if message.get("answered") and status.state == state.value and not status.reason.startswith("/"):
@@ -156,6 +157,19 @@ class Record:
         document: dict[str, Any] = to_json(replace(self.status, components=()))
         document["components"] = [self._written[name][1] for name in self._components]
         return document
+
+
+def _all_fresh(plan: Plan) -> dict[str, ComponentStatus]:
+    """Return the states of everything that is shown: the components, then the manifests that answer questions."""
+    components = {component.name: _fresh(plan, component) for component in plan.components}
+    answering = {
+        manifest.name: ComponentStatus(
+            name=manifest.name, kind="manifest", place=plan.place, state=State.WAITING.value, log=manifest.log
+        )
+        for manifest in plan.manifests
+        if manifest.ready
+    }
+    return {**components, **answering}
 
 
 def _fresh(plan: Plan, component: PlannedComponent) -> ComponentStatus:

@@ -10,7 +10,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from kubedoctor.cluster import kernel, network
+from kubedoctor.cluster import kernel, network, private
 from kubedoctor.cluster.documents import Plan
 
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -100,6 +100,8 @@ def set_up(plan: Plan) -> None:
         ("set up the network", lambda: network.set_up(plan.address)),
         ("mount /sys", _mount_sys),
         ("mount /dev/shm", _mount_shm),
+        ("make directories of its own", lambda: private.cover(plan.private)),
+        ("keep the machine's settings", lambda: _keep_settings(plan)),
         ("write /etc/hosts", lambda: _name_hosts(plan)),
         ("set the host name", lambda: socket.sethostname(plan.cluster)),
         ("share mounts inside", _share_mounts),
@@ -129,6 +131,31 @@ def _mount_sys() -> None:
 def _mount_shm() -> None:
     if Path("/dev/shm").is_dir():  # noqa: S108 - a mount point
         kernel.mount("shm", "/dev/shm", "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=1777")  # noqa: S108
+
+
+SHARED_SETTINGS = (
+    "kernel/panic",
+    "kernel/panic_on_oops",
+    "vm/overcommit_memory",
+    "vm/panic_on_oom",
+    "kernel/keys/root_maxkeys",
+    "kernel/keys/root_maxbytes",
+)
+"""What a kubelet sets that is not namespaced (bring-up.md, section 2): it would change the machine, and stay."""
+
+
+def _keep_settings(plan: Plan) -> None:
+    """Let what a kubelet sets end in a file of the sandbox's own, which shows the machine's value until then."""
+    if not plan.cgroup:  # there is no kubelet
+        return
+    own = Path(plan.directory) / "config" / "sysctl"
+    own.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name in SHARED_SETTINGS:
+        setting = Path("/proc/sys", name)
+        with contextlib.suppress(FileNotFoundError):
+            file = own / name.replace("/", ".")
+            file.write_bytes(setting.read_bytes())
+            kernel.mount(str(file), str(setting), flags=kernel.MS_BIND)
 
 
 def _share_mounts() -> None:

@@ -17,14 +17,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kubedoctor.cluster.applier import Applier
 from kubedoctor.cluster.channel import Channel, ChannelClosed
 from kubedoctor.cluster.documents import Plan, State
+from kubedoctor.cluster.manifests import Manifests
 from kubedoctor.cluster.probe import Prober, Verdict, Wakeup
 from kubedoctor.cluster.relays import Listener, RelayProcess
-from kubedoctor.cluster.running import EXITS_TO_FAIL, EXITS_WINDOW, RUNS, Running, Waiter, ended_children
+from kubedoctor.cluster.running import EXITS_TO_FAIL, EXITS_WINDOW, RUNS, WELL, Running, Waiter, ended_children
 from kubedoctor.cluster.spawn import describe_exit, spawn
 from kubedoctor.jsonform import from_json
+
+SUCCESS = "exit status 0"
 
 
 class Supervisor:
@@ -39,10 +41,7 @@ class Supervisor:
         self._wakeup = Wakeup()
         self._posts: deque[Callable[[], None]] = deque()  # appended to by threads; appending is atomic
         self._waiters: list[Waiter] = []
-        self._applier: Applier | None = None
-        self._manifests = (
-            "" if not plan.manifests else "waiting for the API"
-        )  # what they wait for; "": they are applied
+        self._manifests = Manifests(plan, self._post, self._send)
         self._told_ready = False
         self._stopping = False
         self.relay: RelayProcess | None = None  # of the sandbox; on the host there is nothing to carry
@@ -106,9 +105,7 @@ class Supervisor:
 
     def _waits_for(self, running: Running) -> str:
         missing = [
-            name
-            for name in running.plan.after
-            if name in self._running and self._running[name].state is not State.READY
+            name for name in running.plan.after if name in self._running and self._running[name].state not in WELL
         ]
         return f"waits for {', '.join(missing)}" if missing else ""
 
@@ -126,6 +123,8 @@ class Supervisor:
             self._tell(running, "", descriptors=(handle,))
         finally:
             os.close(handle)
+        if running.plan.ends:
+            return
         generation = running.generation
         running.prober = Prober(
             running.plan.ready,
@@ -163,8 +162,7 @@ class Supervisor:
         """End everything, dependents first; `run` returns when it is done."""
         if not self._stopping:
             self._stopping = True
-            if self._applier is not None:
-                self._applier.end()
+            self._manifests.end()
             self._send({"event": "stopping"})
             self._wakeup()
 
@@ -191,6 +189,10 @@ class Supervisor:
 
     def _ended(self, running: Running, reason: str) -> None:
         running.ended()
+        if running.plan.ends and reason == SUCCESS and running.state is not State.STOPPING:
+            running.state, running.was_ready = State.DONE, True
+            self._tell(running, "", exit=reason)
+            return
         if running.state is State.STOPPING:
             running.state = State.WAITING if running.wanted and not self._stopping else State.EXITED
             self._tell(running, "", exit=reason)
@@ -208,9 +210,9 @@ class Supervisor:
 
     def _tell_readiness(self) -> None:
         everyone = [running for running in self._running.values() if running.wanted]
-        if self._manifests and self._applier is None and self._api_is_ready():
-            self._apply_manifests()
-        ready = bool(everyone) and all(running.state is State.READY for running in everyone) and not self._manifests
+        if self._api_is_ready():
+            self._manifests.api_is_ready()
+        ready = bool(everyone) and all(running.state in WELL for running in everyone) and self._manifests.are_well
         if ready != self._told_ready:
             self._told_ready = ready
             self._send({"event": "ready" if ready else "not-ready"})
@@ -219,20 +221,6 @@ class Supervisor:
         api = self._plan.api
         servers = (r for r in self._running.values() if api and any(port.inside == api.port for port in r.plan.ports))
         return any(running.state is State.READY for running in servers)
-
-    def _apply_manifests(self) -> None:
-        if self._plan.api is None:
-            return
-
-        def report(busy_with: str) -> None:
-            self._post(lambda: self._manifests_are(busy_with))
-
-        self._applier = Applier(self._plan.api, self._plan.manifests, report)
-        self._applier.start()
-
-    def _manifests_are(self, busy_with: str) -> None:
-        self._manifests = busy_with
-        self._send({"event": "note", "message": busy_with or "manifests are applied"})
 
     # --- talking with the keeper --------------------------------------------------------------------------------------
 
@@ -263,7 +251,7 @@ class Supervisor:
             self._settle(waiter, running, message, log_line)
 
     def _settle(self, waiter: Waiter, running: Running, message: str, log_line: str) -> None:
-        if running.state is waiter.goal:
+        if running.state is waiter.goal or (running.state is State.DONE and waiter.goal is State.READY):
             self._answer(waiter.request)
         elif running.state in (State.FAILED, State.BACKOFF, State.EXITED) and waiter.goal is State.READY:
             self._refuse(waiter.request, f"{running.plan.name}: {message or running.state}", log_line)
@@ -357,6 +345,7 @@ class Supervisor:
             else:
                 running.plan = component
         if plan.manifests != self._plan.manifests:
-            self._applier, self._manifests = None, "waiting for the API"
+            self._manifests.end()
+            self._manifests = Manifests(plan, self._post, self._send)
         self._plan = plan
         self._told_ready = False

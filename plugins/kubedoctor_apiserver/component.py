@@ -119,6 +119,7 @@ def _serving(config: ClusterConfig) -> dict[str, FlagValue]:
         "client-ca-file": config.pki("client-ca.crt"),
         "kubelet-client-certificate": config.pki("client-kube-apiserver.crt"),
         "kubelet-client-key": config.pki("client-kube-apiserver.key"),
+        "kubelet-certificate-authority": config.pki("server-ca.crt") if config.node else None,
         # By host name, as is the default, `logs` and `exec` wait for a name server that does not know the node.
         "kubelet-preferred-address-types": "InternalIP,Hostname",
         "external-hostname": config.external_hostname or None,

@@ -1,12 +1,19 @@
-"""Checks of the container runtime and runc."""
+"""containerd and runc: what runs the containers, and the checks of it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from kubedoctor import Check, hookimpl
+from kubedoctor import Check, ClusterConfig, Component, hookimpl
+from kubedoctor_runtime.component import containerd, image_loader
 
-__all__ = ["kubedoctor_checks"]
+__all__ = ["kubedoctor_checks", "kubedoctor_components"]
+
+
+@hookimpl
+def kubedoctor_components(config: ClusterConfig) -> Iterable[Component]:
+    """Return containerd and what loads images into it."""
+    return [containerd(config), image_loader(config)]
 
 
 @hookimpl

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from kubedoctor.cluster.documents import PlannedProbe
 from kubedoctor.cluster.planning.manifests import PATH_ANNOTATION, path_of, planned_manifest, plural
 from kubedoctor.components import Manifest
+from kubedoctor.config import ClusterConfig
 from kubedoctor.errors import PlanError
 
 
@@ -44,7 +46,8 @@ def test_path_given_by_annotation_is_taken_and_the_annotation_is_not_applied() -
         "kind": "Sheep",
         "metadata": {"name": "x", "annotations": {PATH_ANNOTATION: "/apis/acme.dev/v1/sheep/x", "keep": "this"}},
     }
-    planned = planned_manifest(Manifest(name="m", objects=(item,), wait=("/apis/acme.dev/v1/sheep/x",)))
+    manifest = Manifest(name="m", objects=(item,), wait=("/apis/acme.dev/v1/sheep/x",))
+    planned = planned_manifest(ClusterConfig(), manifest, PlannedProbe(kind="https"))
     assert planned.paths == ("/apis/acme.dev/v1/sheep/x",)
     assert planned.objects[0]["metadata"]["annotations"] == {"keep": "this"}
     assert planned.wait == ("/apis/acme.dev/v1/sheep/x",)

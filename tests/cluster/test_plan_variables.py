@@ -1,4 +1,4 @@
-"""Every variable that concerns the control plane makes another plan, or other certificates, than none."""
+"""Every variable makes another plan, or other certificates, than none."""
 
 from __future__ import annotations
 
@@ -70,6 +70,45 @@ VALUES = {
     "CERT_DIR": "/srv/keys",
     "LOG_DIR": "/srv/logs",
 }
+OF_THE_NODE = {
+    "HOSTNAME_OVERRIDE": "other",
+    "KUBE_ENABLE_CLUSTER_DNS": "false",
+    "ENABLE_CLUSTER_DNS": "false",
+    "KUBE_DNS_SERVER_IP": "10.0.0.53",
+    "DNS_SERVER_IP": "10.0.0.53",
+    "KUBE_DNS_MEMORY_LIMIT": "200Mi",
+    "DNS_MEMORY_LIMIT": "200Mi",
+    "KUBELET_HOST": "198.18.0.1",
+    "KUBELET_PORT": "11250",
+    "KUBELET_HEALTHZ_PORT": "11248",
+    "KUBELET_PROVIDER_ID": "fake://node",
+    "KUBELET_AUTHENTICATION_WEBHOOK": "false",
+    "KUBELET_AUTHORIZATION_WEBHOOK": "false",
+    "KUBELET_READ_ONLY_PORT": "10255",
+    "KUBELET_FLAGS": "--max-pods=5 --node-labels 'a=b'",
+    "KUBELET_RESOLV_CONF": FILE,
+    "CGROUP_DRIVER": "systemd",
+    "CGROUP_ROOT": "/pods",
+    "CGROUPS_PER_QOS": "false",
+    "FAIL_SWAP_ON": "true",
+    "LIMITED_SWAP": "true",
+    "EVICTION_HARD": "memory.available<1Gi",
+    "EVICTION_SOFT": "memory.available<2Gi",
+    "EVICTION_PRESSURE_TRANSITION_PERIOD": "5m",
+    "CPU_CFS_QUOTA": "false",
+    "CPUMANAGER_POLICY": "static",
+    "CPUMANAGER_POLICY_OPTIONS": "full-pcpus-only=true",
+    "CPUMANAGER_RECONCILE_PERIOD": "5s",
+    "MEMORY_MANAGER_POLICY": "Static",
+    "TOPOLOGY_MANAGER_POLICY": "best-effort",
+    "ENABLE_CONTROLLER_ATTACH_DETACH": "false",
+    "LOCAL_STORAGE_CAPACITY_ISOLATION": "false",
+    "RUNTIME_REQUEST_TIMEOUT": "5m",
+    "POD_MANIFEST_PATH": "/srv/manifests",
+    "KUBE_PROXY_MODE": "nftables",
+    "PROXY_HEALTHZ_PORT": "11256",
+    "PROXY_METRICS_PORT": "11249",
+}
 TOGETHER = {
     "CLUSTER_SIGNING_CERT_FILE": ("CLUSTER_SIGNING_KEY_FILE",),
     "CLUSTER_SIGNING_KEY_FILE": ("CLUSTER_SIGNING_CERT_FILE",),
@@ -77,13 +116,12 @@ TOGETHER = {
 ELSEWHERE = {
     "KUBE_VERSION", "GO_OUT",  # which binaries
     "START_MODE", "ENABLE_DAEMON", "KUBE_VERBOSE", "PRESERVE_ETCD",  # what the commands do
-    "KUBE_DNS_SERVER_IP", "DNS_SERVER_IP",  # the node's and the DNS service's
     "REUSE_CERTS", "ENABLE_SINGLE_CA_SIGNER",  # how keys are made
 }  # fmt: skip
 
 
-def made(environment: dict[str, str], tmp_path: Path) -> tuple[ClusterConfig, Wanted, Plan]:
-    resolved = load({"node": False}, env=environment, cwd=tmp_path, home=Path("/var/lib/kubedoctor"))
+def made(environment: dict[str, str], tmp_path: Path, *, node: bool = False) -> tuple[ClusterConfig, Wanted, Plan]:
+    resolved = load({"node": node}, env=environment, cwd=tmp_path, home=Path("/var/lib/kubedoctor"))
     wanted = components(resolved.config, bundled(), layers=resolved.origins)
     planned = make_plan(
         resolved.config, wanted, binaries_for(wanted), flags_of=knows_everything, rejects=takes_everything
@@ -95,7 +133,8 @@ def environment_of(name: str, tmp_path: Path) -> dict[str, str]:
     there = tmp_path / "file"
     there.write_text("")
     names = (name, *TOGETHER.get(name, ()))
-    return {each: str(there) if VALUES[each] == FILE else VALUES[each] for each in names}
+    values = VALUES | OF_THE_NODE
+    return {each: str(there) if values[each] == FILE else values[each] for each in names}
 
 
 @pytest.mark.parametrize("name", sorted(VALUES))
@@ -103,6 +142,13 @@ def test_variable_changes_the_plan(name: str, tmp_path: Path) -> None:
     _, plain_wishes, plain = made({}, tmp_path)
     _, wishes, changed = made(environment_of(name, tmp_path), tmp_path)
     assert (changed.components, wishes.certificates) != (plain.components, plain_wishes.certificates)
+
+
+@pytest.mark.parametrize("name", sorted(OF_THE_NODE))
+def test_variable_of_the_node_changes_its_plan(name: str, tmp_path: Path) -> None:
+    _, _, plain = made({}, tmp_path, node=True)
+    _, _, changed = made(environment_of(name, tmp_path), tmp_path, node=True)
+    assert (changed.components, changed.manifests) != (plain.components, plain.manifests)
 
 
 @pytest.mark.parametrize("name", sorted(VALUES))
@@ -118,7 +164,7 @@ def test_flags_a_variable_changes_name_it_as_origin(name: str, tmp_path: Path) -
 
 def test_every_variable_of_the_table_is_tried_here_or_is_not_the_plans() -> None:
     names = {name for field in options().values() for name in field.metadata["env"]}
-    assert names == set(VALUES) | ELSEWHERE
+    assert names == set(VALUES) | set(OF_THE_NODE) | ELSEWHERE
 
 
 def test_guide_pasted_verbatim_gives_what_it_says(tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def test_the_guides_block_is_understood_as_a_whole() -> None:
         "CONTAINER_RUNTIME_ENDPOINT",
     ]
     assert resolved.notes[-1].startswith(
-        "CONTAINER_RUNTIME_ENDPOINT, HOSTNAME_OVERRIDE, KUBELET_HOST: of the node, which"
+        "CONTAINER_RUNTIME_ENDPOINT: of the node, which"
     )
 
 
@@ -161,7 +161,7 @@ def test_a_variable_without_meaning_gets_one_line(name: str) -> None:
 def test_variables_of_the_node_are_said_once_and_only_if_set() -> None:
     notes = settle(dict.fromkeys(NODE, "x")).notes
     assert len(notes) == 1
-    assert notes[0].endswith(": of the node, which this version does not run yet")
+    assert notes[0].endswith(": of the node, which this version does not read yet")
     assert settle(dict.fromkeys(NODE, "")).notes == ()
 
 

@@ -65,7 +65,6 @@ def test_block_of_exports_pasted_verbatim_gives_an_api_and_stays_attached(cli: K
         "note: API_PORT has no meaning here: Kubernetes has no insecure ports since 1.24; API_SECURE_PORT is the port",
         "note: INSECURE_CONTROLLER_MANAGER has no meaning here: Kubernetes has no insecure ports since 1.24",
         "note: INSECURE_SCHEDULER has no meaning here: Kubernetes has no insecure ports since 1.24",
-        "note: HOSTNAME_OVERRIDE, KUBELET_HOST: of the node, which this version does not run yet",
     ]
     config = json.loads(kubectl(cli, "config", "view", "-o", "json").out)
     assert config["clusters"][0]["cluster"]["server"] == "https://127.0.0.1:6443"

@@ -8,8 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import kubedoctor_apiserver
+import kubedoctor_cni
 import kubedoctor_controllers
+import kubedoctor_dns
 import kubedoctor_etcd
+import kubedoctor_kubelet
+import kubedoctor_proxy
+import kubedoctor_runtime
 import kubedoctor_scheduler
 
 from kubedoctor.cluster.documents import Plan, PlannedComponent
@@ -21,8 +26,13 @@ from kubedoctor.plugins import Manager
 DIRECTORY = Path("/var/lib/kubedoctor/clusters/local")
 BUNDLED = {
     "apiserver": kubedoctor_apiserver,
+    "cni": kubedoctor_cni,
     "controllers": kubedoctor_controllers,
+    "dns": kubedoctor_dns,
     "etcd": kubedoctor_etcd,
+    "kubelet": kubedoctor_kubelet,
+    "proxy": kubedoctor_proxy,
+    "runtime": kubedoctor_runtime,
     "scheduler": kubedoctor_scheduler,
 }
 
@@ -60,7 +70,7 @@ class GivenComponents:
 
 
 def bundled() -> Manager:
-    """Return the bundled plugins of the control plane."""
+    """Return the bundled plugins that plan something."""
     manager = Manager()
     for name, module in BUNDLED.items():
         manager.add(name, lambda module=module: module, distribution="kubedoctor", version="0.1")  # type: ignore[misc]

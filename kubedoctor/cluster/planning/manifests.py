@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from kubedoctor.cluster.documents import PlannedManifest
+from kubedoctor.cluster.documents import PlannedManifest, PlannedProbe
+from kubedoctor.cluster.planning.probes import planned_question
 from kubedoctor.components import Manifest
+from kubedoctor.config import ClusterConfig
 from kubedoctor.errors import PlanError
 
 CLUSTER_SCOPED = frozenset({
@@ -25,11 +27,17 @@ PATH_ANNOTATION = "kubedoctor.dev/path"
 _IRREGULAR = {"Endpoints": "endpoints", "NodeMetrics": "nodes", "PodMetrics": "pods"}
 
 
-def planned_manifest(manifest: Manifest) -> PlannedManifest:
+def planned_manifest(config: ClusterConfig, manifest: Manifest, api: PlannedProbe) -> PlannedManifest:
     """Return *manifest* with a path for each object; raise PlanError for an object that has no kind or name."""
     objects = [_without_annotation(item) for item in manifest.objects]
     paths = [path_of(manifest.name, item) for item in manifest.objects]
-    return PlannedManifest(name=manifest.name, objects=tuple(objects), paths=tuple(paths), wait=manifest.wait)
+    return PlannedManifest(
+        name=manifest.name,
+        objects=tuple(objects),
+        paths=tuple(paths),
+        wait=manifest.wait,
+        ready=tuple(planned_question(config, manifest.name, probe, api) for probe in manifest.ready),
+    )
 
 
 def path_of(manifest: str, item: Mapping[str, object]) -> str:

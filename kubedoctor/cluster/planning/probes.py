@@ -37,6 +37,23 @@ def api_probe(config: ClusterConfig, apiserver: Component | None) -> PlannedProb
 
 def planned_probe(config: ClusterConfig, component: Component, probe: Probe, api: PlannedProbe) -> PlannedProbe:
     """Return *probe* of *component* as the supervisor asks it."""
+    if probe.kind in (ProbeKind.PROCESS, ProbeKind.API, ProbeKind.UNIX, ProbeKind.DNS):
+        return planned_question(config, component.name, probe, api)
+    secure = probe.kind is ProbeKind.HTTPS
+    return PlannedProbe(
+        kind=probe.kind.value,
+        address=probe.address or bound_address(component),
+        port=probe.number or port_number(component, probe.port),
+        path="" if probe.kind is ProbeKind.TCP else probe.path,
+        contains=probe.contains,
+        ca_file=config.pki(f"{probe.ca}.crt") if secure and probe.ca else "",
+        cert_file=config.pki(f"{probe.certificate}.crt") if secure and probe.certificate else "",
+        key_file=config.pki(f"{probe.certificate}.key") if secure and probe.certificate else "",
+    )
+
+
+def planned_question(config: ClusterConfig, owner: str, probe: Probe, api: PlannedProbe) -> PlannedProbe:
+    """Return *probe* where it names all it asks itself; raise PlanError for one that speaks of a component's port."""
     if probe.kind is ProbeKind.PROCESS:
         return PlannedProbe(kind=probe.kind.value)
     if probe.kind is ProbeKind.API:
@@ -50,16 +67,20 @@ def planned_probe(config: ClusterConfig, component: Component, probe: Probe, api
             cert_file=api.cert_file,
             key_file=api.key_file,
         )
-    secure = probe.kind is ProbeKind.HTTPS
+    if probe.kind is ProbeKind.UNIX:
+        return PlannedProbe(kind=probe.kind.value, path=probe.path)
+    if not (probe.address and probe.number):
+        raise PlanError(
+            f"a probe of {owner} names no address and port",
+            hint="a defect of the plugin that brings it; leave it out with --no-plugin NAME",
+        )
     return PlannedProbe(
         kind=probe.kind.value,
-        address=bound_address(component),
-        port=port_number(component, probe.port),
-        path="" if probe.kind is ProbeKind.TCP else probe.path,
+        address=probe.address,
+        port=probe.number,
+        path=probe.path,
         contains=probe.contains,
-        ca_file=config.pki(f"{probe.ca}.crt") if secure and probe.ca else "",
-        cert_file=config.pki(f"{probe.certificate}.crt") if secure and probe.certificate else "",
-        key_file=config.pki(f"{probe.certificate}.key") if secure and probe.certificate else "",
+        ca_file=config.pki(f"{probe.ca}.crt") if probe.ca else "",
     )
 
 

@@ -1,0 +1,195 @@
+"""What the kubelet is run with."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import Any
+
+from kubedoctor import (
+    Authority,
+    Certificate,
+    ClusterConfig,
+    Component,
+    File,
+    FlagValue,
+    Kind,
+    Kubeconfig,
+    KubedoctorError,
+    Port,
+    Probe,
+    ProbeKind,
+    Stop,
+    host,
+)
+
+NAME = "kubelet"
+PORT = 10250
+CONFIG = "kubelet.json"  # JSON is YAML
+RUNTIME_SOCKET = "unix:///run/containerd/containerd.sock"
+ROOT = "/var/lib/kubelet"
+
+QUERIES_PER_SECOND, BURST = 1000, 2000
+"""At the defaults (50, 100) many pods that start at once wait for their turn, not for the node."""
+
+
+def kubelet(config: ClusterConfig) -> Component:
+    """Return the kubelet as *config* wants it; it works when its node is Ready."""
+    port = config.port_inside(PORT, config.kubelet_port)
+    return Component(
+        name=NAME,
+        kind=Kind.NODE,
+        binary=NAME,
+        flags={
+            "config": config.file(CONFIG),
+            "kubeconfig": config.kubeconfig(NAME),
+            "hostname-override": config.node_name,
+            "node-ip": config.address if config.place_kind == "sandbox" else None,
+            # 1.35 and later refuse cgroup v1 without it; older ones do not know it, and the planner leaves it out.
+            "fail-cgroupv1": None if host.has_unified_cgroups() else False,
+            **config.logging_flags(),
+            **_users_flags(config),
+        },
+        files=(File(name=CONFIG, content=json.dumps(_configuration(config, port), indent=2) + "\n"),),
+        certificates=(
+            Certificate(
+                name="client-kubelet",
+                authority=Authority.CLIENT,
+                common_name=f"system:node:{config.node_name}",
+                organizations=("system:nodes",),
+                client=True,
+            ),
+            Certificate(
+                name="serving-kubelet",
+                authority=Authority.SERVER,
+                common_name=f"system:node:{config.node_name}",
+                sans=tuple(dict.fromkeys((config.node_name, config.address, "localhost", "127.0.0.1", "::1"))),
+                server=True,
+            ),
+        ),
+        kubeconfigs=(Kubeconfig(name=NAME, certificate="client-kubelet"),),
+        ports=(
+            Port(name="https", inside=port, publish=config.kubelet_port, exact=config.kubelet_port is not None),
+            Port(name="health", inside=config.kubelet_healthz_port),
+        ),
+        private=(ROOT, "/var/log/pods", "/var/log/containers", "/usr/libexec/kubernetes"),
+        directories=(config.private(ROOT),),
+        data=(config.private(ROOT),),
+        after=("kube-apiserver", "containerd"),
+        ready=(
+            Probe(kind=ProbeKind.HTTP, port="health", path="/healthz"),
+            Probe(
+                kind=ProbeKind.API, path=f"/api/v1/nodes/{config.node_name}", contains='"type":"Ready","status":"True"'
+            ),
+        ),
+        stop=Stop(timeout=2.0),
+    )
+
+
+def _users_flags(config: ClusterConfig) -> dict[str, FlagValue]:
+    """Return KUBELET_FLAGS, split as a shell does."""
+    try:
+        words = shlex.split(config.kubelet_flags)
+    except ValueError as problem:
+        raise KubedoctorError(
+            f"KUBELET_FLAGS cannot be read: {problem}", hint="quote it as for a shell: --flag='a value'"
+        ) from None
+    flags: dict[str, FlagValue] = {}
+    position = 0
+    while position < len(words):
+        name, equals, value = words[position].lstrip("-").partition("=")
+        if not words[position].startswith("-") or not name:
+            raise KubedoctorError(f"KUBELET_FLAGS: `{words[position]}` is not a flag", hint="--flag=value --flag")
+        position += 1
+        if not equals and position < len(words) and not words[position].startswith("-"):
+            value, equals = words[position], "="
+            position += 1
+        flags[name] = value if equals else True
+    return flags
+
+
+def _configuration(config: ClusterConfig, port: int) -> dict[str, Any]:
+    """Return the KubeletConfiguration: fields every supported version knows, and those the user asked for."""
+    document: dict[str, Any] = {
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "address": config.kubelet_host or ("0.0.0.0" if config.place_kind == "sandbox" else "127.0.0.1"),  # noqa: S104 - in a sandbox
+        "port": port,
+        "readOnlyPort": config.kubelet_read_only_port,
+        "healthzPort": config.kubelet_healthz_port,
+        "healthzBindAddress": "127.0.0.1",
+        "containerRuntimeEndpoint": RUNTIME_SOCKET,
+        "authentication": {
+            "x509": {"clientCAFile": config.pki("client-ca.crt")},
+            "webhook": {"enabled": config.kubelet_authentication_webhook},
+            "anonymous": {"enabled": False},
+        },
+        "authorization": {"mode": "Webhook" if config.kubelet_authorization_webhook else "AlwaysAllow"},
+        "tlsCertFile": config.pki("serving-kubelet.crt"),
+        "tlsPrivateKeyFile": config.pki("serving-kubelet.key"),
+        "cgroupDriver": config.cgroup_driver or _driver(config),
+        "cgroupRoot": config.cgroup_root or f"/{config.node_cgroup}",
+        "cgroupsPerQOS": config.cgroups_per_qos,
+        "enforceNodeAllocatable": ["pods"] if config.cgroups_per_qos else [],
+        "failSwapOn": config.fail_swap_on,
+        "evictionHard": _thresholds(config.eviction_hard),
+        "evictionPressureTransitionPeriod": config.eviction_pressure_transition_period,
+        "runtimeRequestTimeout": config.runtime_request_timeout,
+        "cpuCFSQuota": config.cpu_cfs_quota,
+        "enableControllerAttachDetach": config.enable_controller_attach_detach,
+        "localStorageCapacityIsolation": config.local_storage_capacity_isolation,
+        "kubeAPIQPS": QUERIES_PER_SECOND,
+        "kubeAPIBurst": BURST,
+        "registerWithTaints": [],
+    }
+    if config.cluster_dns:
+        document |= {"clusterDNS": [config.dns_address], "clusterDomain": config.dns_domain}
+    document |= _wishes(config)
+    return document
+
+
+def _wishes(config: ClusterConfig) -> dict[str, Any]:
+    """Return the fields that only a wish brings in."""
+    wished: dict[str, Any] = {
+        "resolvConf": config.kubelet_resolv_conf,
+        "staticPodPath": config.pod_manifest_path,
+        "memorySwap": {"swapBehavior": "LimitedSwap"} if config.limited_swap else None,
+        "evictionSoft": _thresholds(config.eviction_soft),
+        "evictionSoftGracePeriod": dict.fromkeys(_thresholds(config.eviction_soft), "1m30s"),
+        "cpuManagerPolicy": config.cpu_manager_policy,
+        "cpuManagerPolicyOptions": _pairs(config.cpu_manager_policy_options),
+        "providerID": config.kubelet_provider_id,
+        "cpuManagerReconcilePeriod": config.cpu_manager_reconcile_period,
+        "memoryManagerPolicy": config.memory_manager_policy,
+        "topologyManagerPolicy": config.topology_manager_policy,
+        "featureGates": {name: value == "true" for name, value in sorted(config.feature_gates.items())},
+    }
+    return {name: value for name, value in wished.items() if value}
+
+
+def _driver(config: ClusterConfig) -> str:
+    if config.place_kind == "sandbox":
+        return "cgroupfs"  # systemd is not in the sandbox, whatever the machine has
+    return "systemd" if host.runs_systemd() else "cgroupfs"
+
+
+def _pairs(text: str) -> dict[str, str]:
+    """Return `A=true,B=false` as the configuration has it."""
+    pairs = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, sign, value = part.partition("=")
+        if not (name and sign and value):
+            raise KubedoctorError(f"`{part}` is not an option of the CPU manager", hint="for instance A=true,B=false")
+        pairs[name] = value
+    return pairs
+
+
+def _thresholds(text: str) -> dict[str, str]:
+    """Return eviction thresholds as the configuration has them: `memory.available<100Mi,…`."""
+    thresholds = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        signal, sign, value = part.partition("<")
+        if not (signal and sign and value):
+            raise KubedoctorError(f"`{part}` is not an eviction threshold", hint="for instance memory.available<100Mi")
+        thresholds[signal] = value
+    return thresholds
