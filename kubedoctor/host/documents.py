@@ -87,7 +87,8 @@ class _Builder:
                         done = self._open.pop()
                         self._add(done.value, done.anchor, self._values - done.before, counted=True)
                     case yaml.ScalarEvent():
-                        self._add(_scalar(event), event.anchor, 1)
+                        is_key = bool(self._open) and self._open[-1].wants_key
+                        self._add(event.value if is_key else _scalar(event), event.anchor, 1)
                     case yaml.AliasEvent():
                         self._alias(event)
                     case yaml.DocumentEndEvent():
@@ -134,13 +135,18 @@ class _Open:
         self._key: str | None = None
         self._own: set[str] = set()
 
+    @property
+    def wants_key(self) -> bool:
+        """Whether what comes next is a key, which is text however it looks."""
+        return isinstance(self.value, dict) and self._key is None
+
     def add(self, value: Value, what: str) -> None:
         if isinstance(self.value, list):
             self.value.append(value)
         elif self._key is None:
-            if isinstance(value, dict | list):
+            if not isinstance(value, str):
                 raise Malformed(f"{what} has a key that is no text")
-            self._key = _as_key(value)
+            self._key = value
         else:
             self._put(self.value, self._key, value)
             self._key = None
@@ -154,12 +160,6 @@ class _Open:
             for name, item in merged.items() if isinstance(merged, dict) else ():
                 if name not in self._own:
                     mapping.setdefault(name, item)
-
-
-def _as_key(value: Value) -> str:
-    if value is None:
-        return "null"
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _is_mapping(event: Any) -> bool:
