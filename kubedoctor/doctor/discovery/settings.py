@@ -1,0 +1,71 @@
+"""What of the files that components are configured with tells who talks to whom: addresses and paths, nothing else.
+
+Each is a fact of a file and the root directory it is seen from. They raise Absent, Denied or Malformed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kubedoctor.facts import Look, Malformed, fact
+from kubedoctor.host import read_file, read_text
+from kubedoctor.host.documents import Value, at, parse_document
+
+_LIMIT = 256 << 10
+"""Bytes of a configuration file: kubeconfigs with certificates in them have some ten thousand."""
+
+
+def _read(path: str, root: int) -> Value:
+    return parse_document(read_file(path, root=root, limit=_LIMIT), path)
+
+
+def _text(value: Value, *path: str) -> str:
+    found = at(value, *path)
+    return found if isinstance(found, str) else ""
+
+
+@fact("targets.client-kubeconfig")
+def client_kubeconfig(look: Look, path: str, root: int) -> str:
+    """The kubeconfig that a configuration file of kube-scheduler or kube-proxy names, "" when it names none."""
+    del look
+    return _text(_read(path, root), "clientConnection", "kubeconfig")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KubeletSettings:
+    """What of a kubelet's configuration file says with whom it works; empty where the file is silent."""
+
+    runtime: str = ""  # containerRuntimeEndpoint
+    static_pods: str = ""  # staticPodPath
+
+
+@fact("targets.kubelet-settings")
+def kubelet_settings(look: Look, path: str, root: int) -> KubeletSettings:
+    """The runtime endpoint and the directory of static pods in a kubelet's configuration file."""
+    del look
+    config = _read(path, root)
+    return KubeletSettings(
+        runtime=_text(config, "containerRuntimeEndpoint"), static_pods=_text(config, "staticPodPath")
+    )
+
+
+@fact("targets.etcd-settings")
+def etcd_settings(look: Look, path: str, root: int) -> dict[str, str]:
+    """The URLs and the data directory in an etcd configuration file, which counts instead of its flags."""
+    del look
+    config = _read(path, root)
+    names = ("listen-client-urls", "advertise-client-urls", "listen-peer-urls", "initial-cluster", "data-dir")
+    return {name: text for name in names if (text := _text(config, name))}
+
+
+@fact("targets.runtime-address")
+def runtime_address(look: Look, path: str, root: int) -> str:
+    """The socket that a configuration file of containerd (grpc.address) or CRI-O (crio.api.listen) names, or ""."""
+    del look
+    import tomllib
+
+    try:
+        config: Value = tomllib.loads(read_text(path, root=root, limit=_LIMIT))
+    except (tomllib.TOMLDecodeError, RecursionError):
+        raise Malformed(f"{path} is not TOML") from None
+    return _text(config, "grpc", "address") or _text(config, "crio", "api", "listen")
