@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from kubedoctor.host.leases import api_time as api_time
     from kubedoctor.host.leases import ask_api as ask_api
     from kubedoctor.host.leases import lease as lease
+    from kubedoctor.host.liveness import liveness_findings as liveness_findings
     from kubedoctor.host.meminfo import Memory as Memory
     from kubedoctor.host.meminfo import Swap as Swap
     from kubedoctor.host.meminfo import memory as memory
@@ -162,6 +163,7 @@ _HOME: dict[str, str] = {
     "lease": "leases",
     "list_directory": "files",
     "listeners": "sockets",
+    "liveness_findings": "liveness",
     "may": "abilities",
     "memory": "meminfo",
     "metrics": "endpoints",
