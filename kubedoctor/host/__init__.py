@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from kubedoctor.host.disk import DiskSpace as DiskSpace
     from kubedoctor.host.disk import disk_space as disk_space
     from kubedoctor.host.disk import in_time as in_time
+    from kubedoctor.host.dns import DnsAnswer as DnsAnswer
+    from kubedoctor.host.dns import dns_answer as dns_answer
     from kubedoctor.host.documents import Value as Value
     from kubedoctor.host.documents import at as at
     from kubedoctor.host.documents import parse_document as parse_document
@@ -59,6 +61,10 @@ if TYPE_CHECKING:
     from kubedoctor.host.http import http_get as http_get
     from kubedoctor.host.http import http_request as http_request
     from kubedoctor.host.http import tls_files as tls_files
+    from kubedoctor.host.interfaces import Address as Address
+    from kubedoctor.host.interfaces import Link as Link
+    from kubedoctor.host.interfaces import addresses as addresses
+    from kubedoctor.host.interfaces import links as links
     from kubedoctor.host.kernel import ModuleState as ModuleState
     from kubedoctor.host.kernel import filesystems as filesystems
     from kubedoctor.host.kernel import kernel_module as kernel_module
@@ -96,21 +102,36 @@ if TYPE_CHECKING:
     from kubedoctor.host.process import our_namespaces as our_namespaces
     from kubedoctor.host.process import processes as processes
     from kubedoctor.host.redaction import redacted as redacted
+    from kubedoctor.host.resolver import ResolvConf as ResolvConf
+    from kubedoctor.host.resolver import resolv_conf as resolv_conf
+    from kubedoctor.host.routing import Route as Route
+    from kubedoctor.host.routing import default_routes as default_routes
+    from kubedoctor.host.routing import route_to as route_to
+    from kubedoctor.host.routing import routes as routes
+    from kubedoctor.host.services import RuleTable as RuleTable
+    from kubedoctor.host.services import ServiceRules as ServiceRules
+    from kubedoctor.host.services import rule_chains as rule_chains
+    from kubedoctor.host.services import service_rules as service_rules
     from kubedoctor.host.sockets import Listener as Listener
     from kubedoctor.host.sockets import find_listener as find_listener
     from kubedoctor.host.sockets import listeners as listeners
     from kubedoctor.host.sockets import socket_holders as socket_holders
     from kubedoctor.host.tls import served_certificate as served_certificate
+    from kubedoctor.host.tracking import Conntrack as Conntrack
+    from kubedoctor.host.tracking import conntrack as conntrack
 
 _HOME: dict[str, str] = {
     # name: module of kubedoctor.host, one a line
     "Access": "api",
+    "Address": "interfaces",
     "ApiReply": "leases",
     "CertificateFact": "certificates",
     "CgroupLayout": "cgroup",
     "Cgroups": "cgroup",
     "Clock": "adjtime",
+    "Conntrack": "tracking",
     "DiskSpace": "disk",
+    "DnsAnswer": "dns",
     "FileKind": "files",
     "FileStatus": "files",
     "Health": "endpoints",
@@ -123,6 +144,7 @@ _HOME: dict[str, str] = {
     "KubeconfigUser": "kubeconfigs",
     "Lease": "leases",
     "LeaseView": "leases",
+    "Link": "interfaces",
     "Listener": "sockets",
     "Memory": "meminfo",
     "ModuleState": "kernel",
@@ -131,11 +153,16 @@ _HOME: dict[str, str] = {
     "Owner": "owner",
     "Process": "process",
     "PublicKeyFact": "keys",
+    "ResolvConf": "resolver",
+    "Route": "routing",
+    "RuleTable": "services",
     "Sample": "endpoints",
+    "ServiceRules": "services",
     "Swap": "meminfo",
     "Tls": "http",
     "Value": "documents",
     "WantedPort": "ports",
+    "addresses": "interfaces",
     "api_get": "api",
     "api_time": "leases",
     "as_fact_errors": "errors",
@@ -145,8 +172,11 @@ _HOME: dict[str, str] = {
     "cgroups": "cgroup",
     "clock": "adjtime",
     "connect": "agent",
+    "conntrack": "tracking",
+    "default_routes": "routing",
     "describe": "owner",
     "disk_space": "disk",
+    "dns_answer": "dns",
     "fact_error": "errors",
     "file_holders": "holders",
     "filesystems": "kernel",
@@ -161,6 +191,7 @@ _HOME: dict[str, str] = {
     "kernel_release": "kernel",
     "kubeconfig": "kubeconfigs",
     "lease": "leases",
+    "links": "interfaces",
     "list_directory": "files",
     "listeners": "sockets",
     "liveness_findings": "liveness",
@@ -185,8 +216,13 @@ _HOME: dict[str, str] = {
     "read_option": "agent",
     "read_text": "files",
     "redacted": "redaction",
+    "resolv_conf": "resolver",
+    "route_to": "routing",
+    "routes": "routing",
+    "rule_chains": "services",
     "runs_systemd": "abilities",
     "served_certificate": "tls",
+    "service_rules": "services",
     "socket_holders": "sockets",
     "stat_file": "files",
     "swaps": "meminfo",
