@@ -209,6 +209,12 @@ class Manager:
         """Return the plugin of a check or fact, which begins with the plugin's name; None for one of the core."""
         return self._plugins.get(name.partition(".")[0])
 
+    def blame(self, name: str, message: str) -> None:
+        """Keep what is wrong with a check or fact as a problem of its plugin; nothing is kept for one of the core."""
+        plugin = self.owner_of(name)
+        if plugin:
+            self.report(_problem(plugin, f"{name}: {message}"))
+
     def collected(self, hook: str) -> dict[str, tuple[Any, ...]]:
         """Return what each plugin gives for a hook without arguments; asked once, then remembered."""
         if hook not in self._collected:

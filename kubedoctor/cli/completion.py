@@ -69,6 +69,19 @@ def complete_plugin(ctx: click.Context, _parameter: click.Parameter, incomplete:
     return []
 
 
+def complete_check(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the id of a check, with what it says when all is well; or a plugin's name, or a tag."""
+    with contextlib.suppress(Exception):
+        checks = ctx.ensure_object(App).manager.checks()
+        plugins = sorted({check.id.partition(".")[0] for check in checks})
+        tags = sorted({f"tag:{tag}" for check in checks for tag in check.tags})
+        items = [CompletionItem(check.id, help=check.title) for check in checks]
+        return [
+            item for item in (*items, *map(CompletionItem, (*plugins, *tags))) if str(item.value).startswith(incomplete)
+        ]
+    return []
+
+
 def _matching(incomplete: str, names: Iterable[str]) -> list[CompletionItem]:
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 

@@ -81,11 +81,15 @@ class Console:
 
     def json(self, document: object) -> None:
         """Write *document* (one of our dataclasses, or what `json.dumps` takes) to stdout."""
+        self.data(self.as_json(document))
+
+    def as_json(self, document: object) -> str:
+        """Return *document* as `json` writes it."""
         import json
 
         from kubedoctor.jsonform import to_json
 
-        self.data(json.dumps(to_json(document), indent=2))
+        return json.dumps(to_json(document), indent=2)
 
     def say(self, text: object = "") -> None:
         """Write a line for the person to stderr."""

@@ -81,4 +81,15 @@ class Report:
 
 def fingerprint(check: str, kind: TargetKind, subject: str) -> str:
     """Return what stays the same when the same thing is found again: 16 hexadecimal digits."""
-    return hashlib.sha256(f"{check}\0{kind.value}\0{subject}".encode()).hexdigest()[:16]
+    words = f"{check}\0{kind.value}\0{subject}".encode(errors="surrogatepass")  # names of files need not be text
+    return hashlib.sha256(words).hexdigest()[:16]
+
+
+def skipped_because(check: str) -> str:
+    """Return the reason of a result that was skipped since *check* failed."""
+    return f"{check} failed"
+
+
+def failed_before(result: Result) -> str:
+    """Return the check whose failure made this one pointless; empty when it was not skipped."""
+    return result.reason.removesuffix(" failed") if result.outcome is Outcome.SKIPPED else ""

@@ -14,13 +14,8 @@ from kubedoctor.doctor.jobs import jobs
 from kubedoctor.doctor.look import SharedLook
 from kubedoctor.doctor.prerequisites import graph, with_prerequisites
 from kubedoctor.doctor.runner import SECONDS, Crash, run
+from kubedoctor.doctor.verdict import is_ok
 from kubedoctor.targets import Target
-
-LOOKED = frozenset({Outcome.PASSED, Outcome.FAILED, Outcome.IGNORED})
-"""What has become of a check that could look."""
-
-BLIND = frozenset({Outcome.UNKNOWN, Outcome.TIMED_OUT, Outcome.CRASHED})
-"""What has become of a check that could not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,45 +83,10 @@ def counts(results: Sequence[Result]) -> Mapping[str, int]:
     return {outcome.value.replace("-", "_"): found[outcome] for outcome in Outcome}
 
 
-def is_failing(results: Sequence[Result], fail_on: Severity | None) -> bool:
-    """Return whether there is a finding that counts, at or above *fail_on*."""
-    if fail_on is None:
-        return False
-    order = list(Severity)
-    return any(
-        order.index(finding.severity) <= order.index(fail_on)
-        for result in results
-        if result.outcome is Outcome.FAILED
-        for finding in result.findings
-    )
-
-
-def could_tell(results: Sequence[Result]) -> bool:
-    """Return whether checks could look at each target that they are for, and at one at least.
-
-    Those of errors have to: what a warning looks at may be in order while everything is down.
-    """
-    targets: dict[str, list[Result]] = {}
-    for result in results:
-        if result.outcome in LOOKED or result.outcome in BLIND:
-            targets.setdefault(result.target, []).append(result)
-    return bool(targets) and all(_could_look(found) for found in targets.values())
-
-
-def is_ok(results: Sequence[Result], fail_on: Severity | None) -> bool:
-    """Return whether nothing was found that counts, and checks could look."""
-    return not is_failing(results, fail_on) and could_tell(results)
-
-
 def fact_timings(look: SharedLook) -> Mapping[str, float]:
     """Return the seconds each fact took by itself, the slowest first."""
     took = {key: round(answer.seconds, 6) for key, answer in look.answers().items() if answer.done.is_set()}
     return dict(sorted(took.items(), key=lambda item: -item[1]))
-
-
-def _could_look(found: Sequence[Result]) -> bool:
-    grave = [result for result in found if result.severity is Severity.ERROR] or found
-    return any(result.outcome in LOOKED for result in grave)
 
 
 def _ignoring(result: Result, ignored: Collection[str]) -> Result:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from kubedoctor.checks import Check, Outcome, Severity
-from kubedoctor.doctor.documents import Result
+from kubedoctor.doctor.documents import Result, skipped_because
 from kubedoctor.doctor.judge import CheckContext, Judgement
 from kubedoctor.doctor.look import SharedLook
 from kubedoctor.doctor.threads import AT_ONCE, Threads
@@ -81,7 +81,7 @@ def _begin(this: _Run, position: int) -> bool:
     roots = [this.root[one] for one in job.after if one in this.root]
     if roots:
         this.root[position] = roots[0]
-        _settle(this, position, Outcome.SKIPPED, f"{roots[0]} failed")
+        _settle(this, position, Outcome.SKIPPED, skipped_because(roots[0]))
         return True
     if not this.threads.has_room:
         return False

@@ -2,19 +2,102 @@
 
 from __future__ import annotations
 
-from kubedoctor.checks import Outcome
-from kubedoctor.doctor.documents import Report
-from kubedoctor.report.text import elapsed, visible
+from collections.abc import Iterator, Mapping
+
+from kubedoctor.checks import Outcome, Severity
+from kubedoctor.doctor.documents import Report, ReportedFinding, Result, failed_before
+from kubedoctor.report.check_findings import Style, ignored, problem, remark
+from kubedoctor.report.check_summary import header, is_machine, notes, summary, timings
+from kubedoctor.report.text import styled
+from kubedoctor.report.wrapping import WIDEST, wrapped
 
 
-def render(report: Report, *, verbose: bool = False) -> list[str]:
-    """Return the lines of `kubedoctor check`."""
-    lines = []
+def render(
+    report: Report,
+    *,
+    width: int = 80,
+    colour: bool = False,
+    verbose: bool = False,
+    complete: bool = False,
+    with_timings: bool = False,
+    advice: Mapping[str, str] | None = None,
+    recorded: str = "",
+) -> list[str]:
+    """Return the lines of `kubedoctor check`.
+
+    *complete* says that every check was selected; *advice* is what checks say of their fix, by id; *recorded* is when
+    and by what the recording was made that was looked at.
+    """
+    clusters = [target for target in report.targets if not is_machine(target)]
+    style = Style(
+        width=max(20, min(width, WIDEST)),
+        colour=colour,
+        verbose=verbose,
+        advice=advice or {},
+        several=len(clusters) > 1,
+        hidden=_hidden(report),
+    )
+    parts = [
+        [*(wrapped(recorded, style.width) if recorded else ()), *header(report, style, complete=complete)],
+        *_problems(report, style),
+        _remarks(report, style),
+        _ignored(report, style),
+        _everything(report, style) if verbose else [],
+        [*summary(report, style), *notes(report.targets, style), *_more(report)],
+        timings(report) if with_timings else [],
+    ]
+    return [line for part in parts if part for line in ("", *part)][1:]
+
+
+def _findings(report: Report, outcome: Outcome, *severities: Severity) -> Iterator[tuple[Result, ReportedFinding]]:
+    for severity in severities or tuple(Severity):
+        for result in report.results:
+            if result.outcome is outcome:
+                yield from ((result, finding) for finding in result.findings if finding.severity is severity)
+
+
+def _problems(report: Report, style: Style) -> Iterator[list[str]]:
+    for result, finding in _findings(report, Outcome.FAILED, Severity.ERROR):
+        yield problem(result, finding, style)
+
+
+def _remarks(report: Report, style: Style) -> list[str]:
+    found = _findings(report, Outcome.FAILED, Severity.WARNING, Severity.INFO)
+    lines = [line for result, finding in found for line in remark(result, finding, style)]
+    has_problems = any(_findings(report, Outcome.FAILED, Severity.ERROR))
+    return ["also", *lines] if lines and has_problems else lines
+
+
+def _ignored(report: Report, style: Style) -> list[str]:
+    found = _findings(report, Outcome.IGNORED)
+    lines = [line for result, finding in found for line in ignored(result, finding, style)]
+    return [styled(line, "dim", colour=style.colour) for line in ("ignored", *lines)] if lines else []
+
+
+def _hidden(report: Report) -> dict[str, list[str]]:
+    """Return for each check that failed those that were skipped for it."""
+    hidden: dict[str, list[str]] = {}
     for result in report.results:
-        if result.outcome is Outcome.FAILED:
-            lines += [f"{visible(finding.message)}   {result.check}" for finding in result.findings]
-        elif verbose:
-            lines.append(f"{result.outcome}  {result.check}  {visible(result.reason)}".rstrip())
-    told = [f"{number} {word.replace('_', ' ')}" for word, number in report.counts.items() if number]
-    lines.append(f"{len(report.results)} checks in {elapsed(report.seconds)}: {', '.join(told)}")
+        if root := failed_before(result):
+            hidden.setdefault(root, []).append(result.check)
+    return hidden
+
+
+def _everything(report: Report, style: Style) -> list[str]:
+    """Return a line for each result, by target."""
+    lines = []
+    for target in report.targets:
+        results = [result for result in report.results if result.target == target.id]
+        if not results:
+            continue
+        lines += wrapped(target.title, style.width)
+        for result in results:
+            said = f"{result.title}: {result.reason}" if result.reason else result.title
+            first = f"  {result.outcome.value.replace('-', ' '):<14}  {result.check}  "
+            lines += wrapped(said, style.width, first=first, later=" " * 18)
     return lines
+
+
+def _more(report: Report) -> list[str]:
+    first = next(_findings(report, Outcome.FAILED), None)
+    return [f"more: kubedoctor explain {first[0].check}"] if first else []
