@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -58,6 +59,16 @@ class Instance:
     def flag(self, name: str, default: str = "") -> str:
         """Return the last value of the flag, as the components do when it is repeated."""
         return self.flags.get(name, (default,))[-1]
+
+    def path(self, name: str, default: str = "") -> str:
+        """Return the file that the flag names, from its working directory on; empty when that cannot be told."""
+        return self.absolute(self.flag(name, default))
+
+    def absolute(self, path: str) -> str:
+        """Return *path* from its working directory on; empty for an empty one, and when that cannot be told."""
+        if not path or path.startswith("/"):
+            return path
+        return posixpath.join(self.directory, path) if self.directory else ""
 
 
 def parse_flags(words: tuple[str, ...] | list[str]) -> dict[str, tuple[str, ...]]:

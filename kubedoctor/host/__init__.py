@@ -6,7 +6,9 @@ of its names is first used. Doors raise the FactErrors of `kubedoctor.facts`, ne
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
     from kubedoctor.host.endpoints import Sample as Sample
     from kubedoctor.host.endpoints import health as health
     from kubedoctor.host.endpoints import metrics as metrics
+    from kubedoctor.host.endpoints import reachable_url as reachable_url
+    from kubedoctor.host.endpoints import secure_address as secure_address
     from kubedoctor.host.errors import as_fact_errors as as_fact_errors
     from kubedoctor.host.errors import fact_error as fact_error
     from kubedoctor.host.errors import printable as printable
@@ -78,12 +82,25 @@ if TYPE_CHECKING:
     from kubedoctor.host.kubeconfigs import KubeconfigFact as KubeconfigFact
     from kubedoctor.host.kubeconfigs import KubeconfigUser as KubeconfigUser
     from kubedoctor.host.kubeconfigs import kubeconfig as kubeconfig
+    from kubedoctor.host.leaders import LEASE_DEADLINE as LEASE_DEADLINE
+    from kubedoctor.host.leaders import Asker as Asker
+    from kubedoctor.host.leaders import Election as Election
+    from kubedoctor.host.leaders import askers as askers
+    from kubedoctor.host.leaders import election as election
+    from kubedoctor.host.leaders import election_findings as election_findings
+    from kubedoctor.host.leaders import leads as leads
+    from kubedoctor.host.leaders import seen_lease as seen_lease
+    from kubedoctor.host.leases import ApiAddresses as ApiAddresses
     from kubedoctor.host.leases import ApiReply as ApiReply
     from kubedoctor.host.leases import Lease as Lease
     from kubedoctor.host.leases import LeaseView as LeaseView
+    from kubedoctor.host.leases import ago as ago
+    from kubedoctor.host.leases import api_addresses as api_addresses
+    from kubedoctor.host.leases import api_items as api_items
     from kubedoctor.host.leases import api_time as api_time
     from kubedoctor.host.leases import ask_api as ask_api
     from kubedoctor.host.leases import lease as lease
+    from kubedoctor.host.leases import lease_renewal as lease_renewal
     from kubedoctor.host.liveness import liveness_findings as liveness_findings
     from kubedoctor.host.meminfo import Memory as Memory
     from kubedoctor.host.meminfo import Swap as Swap
@@ -124,7 +141,9 @@ _HOME: dict[str, str] = {
     # name: module of kubedoctor.host, one a line
     "Access": "api",
     "Address": "interfaces",
+    "ApiAddresses": "leases",
     "ApiReply": "leases",
+    "Asker": "leaders",
     "CertificateFact": "certificates",
     "CgroupLayout": "cgroup",
     "Cgroups": "cgroup",
@@ -132,6 +151,7 @@ _HOME: dict[str, str] = {
     "Conntrack": "tracking",
     "DiskSpace": "disk",
     "DnsAnswer": "dns",
+    "Election": "leaders",
     "FileKind": "files",
     "FileStatus": "files",
     "Health": "endpoints",
@@ -142,6 +162,7 @@ _HOME: dict[str, str] = {
     "KubeconfigContext": "kubeconfigs",
     "KubeconfigFact": "kubeconfigs",
     "KubeconfigUser": "kubeconfigs",
+    "LEASE_DEADLINE": "leaders",
     "Lease": "leases",
     "LeaseView": "leases",
     "Link": "interfaces",
@@ -163,10 +184,14 @@ _HOME: dict[str, str] = {
     "Value": "documents",
     "WantedPort": "ports",
     "addresses": "interfaces",
+    "ago": "leases",
+    "api_addresses": "leases",
     "api_get": "api",
+    "api_items": "leases",
     "api_time": "leases",
     "as_fact_errors": "errors",
     "ask_api": "leases",
+    "askers": "leaders",
     "at": "documents",
     "certificates": "certificates",
     "cgroups": "cgroup",
@@ -177,6 +202,8 @@ _HOME: dict[str, str] = {
     "describe": "owner",
     "disk_space": "disk",
     "dns_answer": "dns",
+    "election": "leaders",
+    "election_findings": "leaders",
     "fact_error": "errors",
     "file_holders": "holders",
     "filesystems": "kernel",
@@ -190,7 +217,9 @@ _HOME: dict[str, str] = {
     "kernel_module": "kernel",
     "kernel_release": "kernel",
     "kubeconfig": "kubeconfigs",
+    "leads": "leaders",
     "lease": "leases",
+    "lease_renewal": "leases",
     "links": "interfaces",
     "list_directory": "files",
     "listeners": "sockets",
@@ -211,6 +240,7 @@ _HOME: dict[str, str] = {
     "processes": "process",
     "public_key": "keys",
     "public_keys": "keys",
+    "reachable_url": "endpoints",
     "read_access": "api",
     "read_file": "files",
     "read_option": "agent",
@@ -221,6 +251,8 @@ _HOME: dict[str, str] = {
     "routes": "routing",
     "rule_chains": "services",
     "runs_systemd": "abilities",
+    "secure_address": "endpoints",
+    "seen_lease": "leaders",
     "served_certificate": "tls",
     "service_rules": "services",
     "socket_holders": "sockets",
@@ -242,3 +274,14 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     return list(_HOME)
+
+
+class _Package(ModuleType):
+    """This package: the fact `certificates` stays what it is when the module of that name is imported."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _HOME and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

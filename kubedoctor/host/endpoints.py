@@ -9,13 +9,27 @@ from dataclasses import dataclass, field
 from kubedoctor.facts import Denied, Look, Malformed, Silent, fact
 from kubedoctor.host.api import read_access
 from kubedoctor.host.http import HttpAnswer, Tls, http_request, tls_files
+from kubedoctor.targets import Instance
 
 _TEXT = 64 << 10
 """Bytes of a health endpoint's answer; kube-apiserver's longest has 3 KiB."""
 _METRICS = 16 << 20
 _SAMPLES = 1000
 _SAMPLE = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\S+)(?: \d+)?")
+_PORT = re.compile(r"[1-9][0-9]{0,4}")
 _LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\.)*)"')
+
+
+def reachable_url(scheme: str, address: str, port: int) -> str:
+    """Return the URL of a server that listens on an address; wildcards are reached by loopback."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104 - nothing is bound
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+def secure_address(instance: Instance, address: str, port: int) -> tuple[str, int]:
+    """Return where a component of Kubernetes serves by --bind-address and --secure-port, else the defaults given."""
+    told = instance.flag("secure-port")
+    return instance.flag("bind-address", address), int(told) if _PORT.fullmatch(told) else port
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

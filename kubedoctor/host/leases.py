@@ -9,11 +9,13 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from kubedoctor.facts import Look, Malformed, Silent, fact
+from kubedoctor.facts import Denied, Look, Malformed, Silent, fact
 from kubedoctor.host.api import api_get, read_access
-from kubedoctor.host.documents import Value, at, parse_document
+from kubedoctor.host.documents import Value, at
 from kubedoctor.host.errors import printable
 
+_WATCHED = 3
+"""Seconds a lease is watched: one more than between two renewals."""
 _HTTP_DATE = re.compile(r"\w{3}, (\d\d) (\w{3}) (\d{4}) (\d\d):(\d\d):(\d\d) GMT")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(\.\d{1,9})?Z")
@@ -54,6 +56,36 @@ class LeaseView:
     lease: Lease | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiAddresses:
+    """Where the service `kubernetes` leads to."""
+
+    reply: ApiReply
+    addresses: tuple[str, ...] = ()
+
+
+@fact("host.api-addresses")
+def api_addresses(look: Look, kubeconfig: str, root: int, net: int) -> ApiAddresses:
+    """The addresses of all kube-apiservers, as they are written into the endpoints of the service `kubernetes`."""
+    del look
+    service = "labelSelector=kubernetes.io%2Fservice-name%3Dkubernetes"
+    path = f"/apis/discovery.k8s.io/v1/namespaces/default/endpointslices?{service}"
+    reply, document, _ = ask_api(kubeconfig, root, net, path)
+    found: list[str] = []
+    for item in api_items(document):
+        endpoints = at(item, "endpoints")
+        for endpoint in endpoints if isinstance(endpoints, list) else []:
+            addresses = at(endpoint, "addresses")
+            found += [one for one in addresses if isinstance(one, str)] if isinstance(addresses, list) else []
+    return ApiAddresses(reply=reply, addresses=tuple(dict.fromkeys(found)))
+
+
+def api_items(document: Value) -> list[Value]:
+    """Return the items of a list that the API answered, none for another document."""
+    found = at(document, "items")
+    return found if isinstance(found, list) else []
+
+
 @fact("host.lease")
 def lease(look: Look, kubeconfig: str, root: int, net: int, namespace: str, name: str) -> LeaseView:  # noqa: ARG001
     """A lease of the API, asked for with the kubeconfig of *root* in the network namespace of *net*."""
@@ -62,6 +94,30 @@ def lease(look: Look, kubeconfig: str, root: int, net: int, namespace: str, name
     if reply.status != 200:
         return LeaseView(reply=reply)
     return LeaseView(reply=reply, lease=_lease(document, now))
+
+
+@fact("host.lease-renewal")
+def lease_renewal(look: Look, kubeconfig: str, root: int, net: int, namespace: str, name: str) -> bool:
+    """Whether a lease is written while we look, 3 s at most: a leader that lives renews it every 2.
+
+    Raise Silent and Denied when the API does not say.
+    """
+    del look
+    path = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
+    selected = f"fieldSelector=metadata.name%3D{name}"
+    reply, document, _ = ask_api(kubeconfig, root, net, f"{path}?{selected}")
+    if reply.status == 200:
+        version = at(document, "metadata", "resourceVersion")
+        watch = f"watch=true&timeoutSeconds={_WATCHED}&resourceVersion={version}"
+        answer = api_get(
+            read_access(kubeconfig, root), f"{path}?{selected}&{watch}", net=net, root=root, deadline=_WATCHED + 1.0
+        )
+        if answer.status == 200:
+            return bool(answer.body.strip())
+        reply = ApiReply(status=answer.status, message="it does not let us watch")
+    if reply.is_refusal:
+        raise Denied(f"needs an administrator's kubeconfig to watch the lease {name}")
+    raise Silent(f"the API says of the lease {name}: {reply.message or reply.status}")
 
 
 def ask_api(kubeconfig: str, root: int, net: int, path: str, *, limit: int = 1 << 20) -> tuple[ApiReply, Value, float]:
@@ -82,10 +138,10 @@ def ask_api(kubeconfig: str, root: int, net: int, path: str, *, limit: int = 1 <
 
 def _json(body: bytes) -> Value:
     try:
-        json.loads(body)
+        document: Value = json.loads(body)
     except (ValueError, RecursionError):
         return None
-    return parse_document(body, "the answer")
+    return document
 
 
 def _lease(document: Value, now: float) -> Lease:

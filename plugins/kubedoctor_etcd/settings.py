@@ -32,7 +32,7 @@ class Etcd:
     @property
     def data_directory(self) -> str:
         """The absolute path of its data directory; empty when its working directory is not known."""
-        return self._path(self.get("data-dir") or f"{self.get('name')}.etcd")
+        return self.instance.absolute(self.get("data-dir") or f"{self.get('name')}.etcd")
 
     @property
     def database(self) -> str:
@@ -41,12 +41,7 @@ class Etcd:
 
     def path(self, name: str) -> str:
         """Return the absolute path that a setting names; empty when there is none."""
-        return self._path(self.settings.get(name, ""))
-
-    def _path(self, value: str) -> str:
-        if not value or value.startswith("/"):
-            return value
-        return posixpath.join(self.instance.directory, value) if self.instance.directory else ""
+        return self.instance.absolute(self.settings.get(name, ""))
 
     @property
     def where(self) -> str:
@@ -98,15 +93,14 @@ def _reachable(url: str) -> str:
         return ""
     if parts.scheme not in ("http", "https") or not port:
         return ""
-    name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host_name, host_name)  # noqa: S104 - nothing is bound
-    return f"{parts.scheme}://[{name}]:{port}" if ":" in name else f"{parts.scheme}://{name}:{port}"
+    return host.reachable_url(parts.scheme, host_name, port)
 
 
 def identities(target: Target, one: Etcd) -> Iterator[host.Identity]:
     """Yield as whom this etcd may answer: as kube-apiserver, as kubeadm's own health check, as itself."""
     for server in target.all("kube-apiserver"):
-        certificate, key = server.flag("etcd-certfile"), server.flag("etcd-keyfile")
-        if certificate.startswith("/") and key.startswith("/"):
+        certificate, key = server.path("etcd-certfile"), server.path("etcd-keyfile")
+        if certificate and key:
             yield host.Identity(certificate=certificate, key=key, root=server.root)
     if authority := one.path("trusted-ca-file"):
         usual = posixpath.join(posixpath.dirname(authority), "healthcheck-client")
