@@ -5,7 +5,6 @@ Standard library only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -81,7 +80,7 @@ def cgroups(look: Look, process: int = 0) -> Cgroups:
     )
 
 
-def mounted_controllers(seen: Sequence[Mount]) -> dict[str, str]:
+def mounted_controllers(seen: tuple[Mount, ...]) -> dict[str, str]:
     """Return where each v1 controller is mounted; what is mounted over counts no more."""
     top = {one.path: one for one in seen}
     return {

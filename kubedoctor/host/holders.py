@@ -8,10 +8,12 @@ from dataclasses import dataclass
 
 from kubedoctor.facts import Denied, Look, fact
 from kubedoctor.host.errors import printable
-from kubedoctor.host.files import FileStatus, read_text, stat_file
+from kubedoctor.host.files import open_path, read_text
 from kubedoctor.host.process import Process, open_files, processes
 
 _LOCKS = 16 << 20
+_INIT = 1
+"""Often beyond even root's sight, and no program that has a cluster's files open; its locks would be seen."""
 _LOCK = re.compile(r"^\d+: (?:-> )?(\S+) +\S+ +(READ|WRITE) +(-?\d+) ([0-9a-f]+):([0-9a-f]+):(\d+) ", re.MULTILINE)
 
 
@@ -47,19 +49,19 @@ def file_holders(look: Look, path: str, root: int) -> tuple[Holder, ...]:
     Raise Absent when there is no such file, and Denied when nobody is found and there are processes we may not look
     into: unknown is not nobody. Locks are seen without any right.
     """
-    wanted = stat_file(path, root=root, follow=True)
+    wanted = _find(path, root)
     everyone = {process.pid: process for process in look.get(processes)}
     locks = [lock for lock in parse_locks(read_text("/proc/locks", limit=_LOCKS)) if lock.inode == wanted.inode]
     lockers = {lock.pid for lock in locks if lock.device == wanted.device}
     found: dict[int, Holder] = {}
     unseen = 0
     for pid, process in everyone.items():
-        if process.is_kernel_thread:
+        if process.is_kernel_thread or process.state == "Z":
             continue
         try:
-            descriptors = _descriptors(pid, path, wanted)
+            descriptors = _descriptors(pid, wanted)
         except PermissionError:
-            unseen += 1
+            unseen += pid != _INIT
             continue
         except OSError:  # it has ended
             continue
@@ -75,15 +77,35 @@ def file_holders(look: Look, path: str, root: int) -> tuple[Holder, ...]:
     return tuple(found[pid] for pid in sorted(found))
 
 
-def _descriptors(pid: int, path: str, wanted: FileStatus) -> list[int]:
+@dataclass(frozen=True, slots=True)
+class _File:
+    name: str
+    device: int
+    inode: int
+
+
+def _find(path: str, root: int) -> _File:
+    handle = open_path(path, root=root)
+    try:
+        status = os.fstat(handle)
+        name = os.readlink(f"/proc/self/fd/{handle}")  # noqa: PTH115 - where all symlinks led to
+    finally:
+        os.close(handle)
+    return _File(_name(name), status.st_dev, status.st_ino)
+
+
+def _name(target: str) -> str:
+    return target.removesuffix(" (deleted)").rpartition("/")[2]
+
+
+def _descriptors(pid: int, wanted: _File) -> list[int]:
     """Return the descriptors of the process that are the file.
 
     Only those with its name are looked at closer: looking at one on a dead server would wait for it.
     """
-    names = (path.rpartition("/")[2], wanted.target.rpartition("/")[2])
     found = []
     for descriptor, target in open_files(pid):
-        if target.removesuffix(" (deleted)").rpartition("/")[2] in names:
+        if _name(target) == wanted.name:
             try:
                 status = os.stat(f"/proc/{pid}/fd/{descriptor}")  # noqa: PTH116 - what it leads to is wanted
             except FileNotFoundError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kubedoctor.facts import Absent, Denied, Look, Malformed, fact
@@ -73,7 +72,7 @@ def unescaped(field: bytes) -> str:
     return _OCTAL.sub(lambda found: bytes([int(found[1], 8) & 0xFF]), field).decode(errors="replace")
 
 
-def mount_of(found: Sequence[Mount], path: str) -> Mount | None:
+def mount_of(found: tuple[Mount, ...], path: str) -> Mount | None:
     """Return the mount that *path* lies on, by its text: symlinks are not followed. The last mounted there counts."""
     best: Mount | None = None
     for mount in found:

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kubedoctor.host.redaction import redacted
+
+
+@pytest.mark.parametrize(
+    ("argv", "shown"),
+    [
+        (["x", "--token=abc"], ("x", "--token=…")),
+        (["x", "--token", "abc", "y"], ("x", "--token", "…", "y")),
+        (["x", "--password", "--v=2"], ("x", "--password", "--v=2")),
+        (["x", "--token-auth-file=/a"], ("x", "--token-auth-file=/a")),
+        (["x", "--tls-private-key-file=/a"], ("x", "--tls-private-key-file=/a")),
+        (["x", "--authorization-mode=Node,RBAC"], ("x", "--authorization-mode=Node,RBAC")),
+        (["x", "https://bob:pw@host/"], ("x", "https://bob:…@host/")),
+        (["x", "https://bob:p@w@host/"], ("x", "https://bob:…@host/")),
+        (["x", "-H", "Authorization: Bearer abc"], ("x", "-H", "Authorization: Bearer …")),
+        (["env", "DB_PASSWORD=abc"], ("env", "DB_PASSWORD=…")),
+        (["sh", "-c", "kubeadm join --token abc --v=2"], ("sh", "-c", "kubeadm join --token … --v=2")),
+        (["x", "--password=a b c"], ("x", "--password=…")),
+        (["sh", "-c", "x --password='a b' y"], ("sh", "-c", "x --password=… y")),
+        (["x", '{"password": "abc", "user": "bob"}'], ("x", '{"password": …, "user": "bob"}')),
+        (["x", "abcdef.0123456789abcdef"], ("x", "…")),
+        (["x", "a=eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJrdWJlIn0.c2ln"], ("x", "a=…")),
+        (["x", "-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY-----"], ("x", "…")),
+        (["sh", "-c", "the token is here"], ("sh", "-c", "the token is here")),
+    ],
+)
+def test_secrets_are_not_shown(argv: list[str], shown: tuple[str, ...]) -> None:
+    assert redacted(argv) == shown
+
+
+@given(st.lists(st.text()))
+def test_redaction_keeps_the_number_of_arguments(argv: list[str]) -> None:
+    assert len(redacted(argv)) == len(argv)
+
+
+SECRET = "hunter2hunter2"
+
+
+@given(
+    st.text(),
+    st.sampled_from(
+        ["--token={}", "--bearer-token={}", "https://u:{}@h/p", "X_PASSWORD={}", "sh --secret {}", "Basic {}"]
+    ),
+    st.text(),
+)
+def test_a_secret_is_hidden_whatever_stands_beside_it(before: str, form: str, after: str) -> None:
+    shown = redacted([before.replace(SECRET, ""), form.format(SECRET), after.replace(SECRET, "")])
+    assert SECRET not in "\0".join(shown)
+
+
+@given(st.text(alphabet="-=:/@ \"'{}tokenpassword.eyJ\n", max_size=300))
+def test_redaction_takes_no_time_to_speak_of(text: str) -> None:
+    redacted([text * 50])
