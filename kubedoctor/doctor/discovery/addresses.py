@@ -80,6 +80,12 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return None
 
 
+def is_loopback(host: str) -> bool:
+    """Return whether the host is this machine by its own name for itself."""
+    found = _address(host)
+    return found is not None and (found.is_loopback or found.is_unspecified)
+
+
 def path_of(instance: Instance, flag: str) -> str:
     """Return the path a flag names, from its working directory on; "" when there is no such flag or no saying."""
     value = instance.flag(flag)

@@ -31,10 +31,14 @@ _STARTERS = ("k3s", "k0s", "dockerd")
 
 @dataclass(slots=True)
 class Cluster:
-    """What belongs together. `given` is the number of the cluster that the caller knew already, -1 for a new one."""
+    """What belongs together. `given` is the number of the cluster that the caller knew already, -1 for a new one.
+
+    `layout` is whose it is where that is known otherwise than by its members.
+    """
 
     members: list[Found]
     given: int = -1
+    layout: Layout | None = None
     notes: list[str] = field(default_factory=list)
 
     def has(self, *names: str) -> bool:

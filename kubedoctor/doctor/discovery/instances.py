@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from kubedoctor.doctor.discovery.recognise import component_name
 from kubedoctor.doctor.discovery.sharing import sharing
@@ -45,7 +45,7 @@ def find(look: Look, *, known: frozenset[int]) -> tuple[Found, ...]:
         and process.state not in ("Z", "X")
         and (name := component_name(process.argv, process.executable))
     }
-    surroundings = _Surroundings(look, [everyone[pid] for pid in named])
+    surroundings = Surroundings(look, [everyone[pid] for pid in named])
     found = [_found(look, everyone, everyone[pid], name, surroundings) for pid, name in named.items()]
     return tuple(sorted(found, key=lambda one: (one.instance.name, one.instance.argv, one.instance.pid)))
 
@@ -69,8 +69,26 @@ def running(look: Look, process: Process, name: str, *, root: int, net: int) -> 
     )
 
 
+def updated(instance: Instance, process: Process | None) -> Instance:
+    """Return an instance with what its process says of itself; without one it does not run (any more)."""
+    if process is None or process.state in ("Z", "X"):
+        return replace(
+            instance, pid=0, state="", started=0.0, source=instance.source.replace("process", "formerly process")
+        )
+    return replace(
+        instance,
+        argv=process.argv or instance.argv,
+        environment=instance.environment if process.environment is None else process.environment,
+        executable=process.executable or instance.executable,
+        directory=process.directory or instance.directory,
+        uid=process.uid,
+        started=process.started,
+        state=process.state,
+    )
+
+
 def _found(
-    look: Look, everyone: Mapping[int, Process], process: Process, name: str, surroundings: _Surroundings
+    look: Look, everyone: Mapping[int, Process], process: Process, name: str, surroundings: Surroundings
 ) -> Found:
     starter = everyone.get(process.parent)
     home = surroundings.home(process)
@@ -85,10 +103,10 @@ def _found(
     )
 
 
-class _Surroundings:
+class Surroundings:
     """Tells namespaces apart. 0 is our own; what we cannot tell is the process's own, so that it stays unknown."""
 
-    def __init__(self, look: Look, found: list[Process]) -> None:
+    def __init__(self, look: Look, found: Iterable[Process]) -> None:
         self._look = look
         self._ours = look.get(our_namespaces)
         self._nets: dict[int, int] = {}  # namespace: the pid it is entered by, the same for all who are in it
@@ -96,16 +114,19 @@ class _Surroundings:
             self._nets.setdefault(process.namespaces.get("net", 0), process.pid)
 
     def root(self, process: Process) -> int:
+        """Return the pid whose root directory it sees."""
         shared = process.root_is_ours if process.namespaces else self._sharing(process.pid)[0]
         return 0 if shared else process.pid
 
     def net(self, process: Process) -> int:
+        """Return the pid whose network namespace it is in: the same one for all who are in it."""
         if "net" not in process.namespaces:
             return 0 if self._sharing(process.pid)[1] else process.pid
         inode = process.namespaces["net"]
         return 0 if inode == self._ours.get("net") else self._nets.get(inode, process.pid)
 
     def home(self, process: Process) -> str:
+        """Return a name for its network namespace."""
         if "net" in process.namespaces:
             inode = process.namespaces["net"]
             return "ours" if inode == self._ours.get("net") else f"net {inode}"
@@ -115,6 +136,7 @@ class _Surroundings:
         return f"container {container}" if container else f"process {process.pid}"
 
     def files(self, process: Process) -> str:
+        """Return a name for its mount namespace."""
         if not self.root(process):
             return "ours"
         return f"mnt {process.namespaces['mnt']}" if "mnt" in process.namespaces else f"process {process.pid}"
