@@ -90,6 +90,7 @@ if TYPE_CHECKING:
     from kubedoctor.host.leaders import election_findings as election_findings
     from kubedoctor.host.leaders import leads as leads
     from kubedoctor.host.leaders import seen_lease as seen_lease
+    from kubedoctor.host.leaders import untaken_finding as untaken_finding
     from kubedoctor.host.leases import ApiAddresses as ApiAddresses
     from kubedoctor.host.leases import ApiReply as ApiReply
     from kubedoctor.host.leases import Lease as Lease
@@ -102,6 +103,8 @@ if TYPE_CHECKING:
     from kubedoctor.host.leases import lease as lease
     from kubedoctor.host.leases import lease_renewal as lease_renewal
     from kubedoctor.host.liveness import liveness_findings as liveness_findings
+    from kubedoctor.host.liveness import refusal_finding as refusal_finding
+    from kubedoctor.host.liveness import silence_finding as silence_finding
     from kubedoctor.host.meminfo import Memory as Memory
     from kubedoctor.host.meminfo import Swap as Swap
     from kubedoctor.host.meminfo import memory as memory
@@ -114,6 +117,7 @@ if TYPE_CHECKING:
     from kubedoctor.host.owner import user_name as user_name
     from kubedoctor.host.ports import WantedPort as WantedPort
     from kubedoctor.host.ports import port_findings as port_findings
+    from kubedoctor.host.ports import secure_ports as secure_ports
     from kubedoctor.host.ports import wanted_ports as wanted_ports
     from kubedoctor.host.process import Process as Process
     from kubedoctor.host.process import our_namespaces as our_namespaces
@@ -246,21 +250,25 @@ _HOME: dict[str, str] = {
     "read_option": "agent",
     "read_text": "files",
     "redacted": "redaction",
+    "refusal_finding": "liveness",
     "resolv_conf": "resolver",
     "route_to": "routing",
     "routes": "routing",
     "rule_chains": "services",
     "runs_systemd": "abilities",
     "secure_address": "endpoints",
+    "secure_ports": "ports",
     "seen_lease": "leaders",
     "served_certificate": "tls",
     "service_rules": "services",
+    "silence_finding": "liveness",
     "socket_holders": "sockets",
     "stat_file": "files",
     "swaps": "meminfo",
     "sysctl": "kernel",
     "tls_files": "http",
     "udp_socket": "agent",
+    "untaken_finding": "leaders",
     "user_name": "owner",
     "wanted_ports": "ports",
 }

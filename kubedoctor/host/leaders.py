@@ -113,6 +113,27 @@ def election_findings(context: Context, instance: Instance, kubeconfig: str, rac
         yield _foreign(instance, race, held)
 
 
+def untaken_finding(context: Context, instance: Instance, kubeconfig: str, race: Election) -> Finding | None:
+    """Return the finding about a lease that is free for the instance to take, and that it does not take."""
+    held = seen_lease(context, instance, kubeconfig, race).lease
+    since = context.now - instance.started
+    if held is not None and held.holder:
+        since = min(since, held.age - held.duration)
+    if since <= PASSING:
+        return None
+    who = f"{instance.name} (pid {instance.pid})"
+    return Finding(
+        message=f"{who} does not lead, though the lease {race.name} has been free for {ago(since)}",
+        subject=f"lease {race.namespace}/{race.name}",
+        evidence=(
+            _seen(race, held, f"held by {instance.name}")
+            if held is not None
+            else Evidence(source=f"lease {race.namespace}/{race.name}", observed="there is none", expected="held"),
+        ),
+        fixes=(Fix(summary=f"see why in {instance.log or 'its log'}"),),
+    )
+
+
 def _others(context: Context, instance: Instance) -> list[Instance]:
     return [one for one in context.target.all(instance.name) if one.is_running and one.pid != instance.pid]
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
 from kubedoctor.checks import Context, Evidence, Finding, Fix, Safety, run
+from kubedoctor.host.endpoints import secure_address
 from kubedoctor.host.owner import Owner, describe
 from kubedoctor.host.sockets import Listener, find_listener, listeners
 from kubedoctor.targets import Instance
@@ -36,6 +38,13 @@ def wanted_ports(urls: str, setting: str) -> Iterator[WantedPort]:
             continue
         if port:
             yield WantedPort(address=address, port=port, setting=setting)
+
+
+def secure_ports(instance: Instance, address: str, port: int) -> Iterator[WantedPort]:
+    """Yield the port that a component of Kubernetes serves on, by its flags, else the defaults given."""
+    told, number = secure_address(instance, address, port)
+    with suppress(ValueError):  # a name: it could be any address
+        yield WantedPort(address=str(ipaddress.ip_address(told)), port=number, setting="--secure-port")
 
 
 def port_findings(context: Context, instance: Instance, wanted: Iterable[WantedPort]) -> Iterator[Finding]:

@@ -49,12 +49,7 @@ def port_taken(context: Context) -> Iterator[Finding]:
     reset, kube-scheduler runs on and calls itself healthy.
     """
     for instance in context.target.all(NAME):
-        address, port = host.secure_address(instance, ANYWHERE, PORT)
-        try:
-            wanted = [host.WantedPort(address=str(ipaddress.ip_address(address)), port=port, setting="--secure-port")]
-        except ValueError:
-            continue
-        yield from host.port_findings(context, instance, wanted)
+        yield from host.port_findings(context, instance, host.secure_ports(instance, ANYWHERE, PORT))
 
 
 @check(
