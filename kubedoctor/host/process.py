@@ -147,7 +147,8 @@ def _read(path: str, limit: int) -> bytes | None:
 
 def _link(path: str) -> str:
     try:
-        return os.fsencode(os.readlink(path)).decode(errors="replace")  # noqa: PTH115 - ten thousand of them
+        target = os.readlink(path)  # noqa: PTH115 - ten thousand of them
+        return target if target.isascii() else os.fsencode(target).decode(errors="replace")
     except OSError:
         return ""
 

@@ -23,6 +23,10 @@ _SHAPES = re.compile(
 )
 
 
+_SHORTEST = 20
+"""Characters of the shortest that has one of those shapes."""
+
+
 def redacted(argv: Sequence[str]) -> tuple[str, ...]:
     """Return *argv* with what looks like a secret replaced by `…`: values of flags so named, passwords in URLs."""
     shown, hide_next = [], False
@@ -46,10 +50,11 @@ def _is_secret(name: str) -> bool:
 
 
 def _without_secrets(text: str) -> str:
-    text = _SHAPES.sub("…", text)
+    if len(text) >= _SHORTEST:
+        text = _SHAPES.sub("…", text)
     if " " in text or "\n" in text or "{" in text:
-        text = _WITHIN.sub(_hide, text)
-    return _USERINFO.sub(r"\1…@", _BEARER.sub(r"\1…", text))
+        text = _WITHIN.sub(_hide, _BEARER.sub(r"\1…", text))
+    return _USERINFO.sub(r"\1…@", text) if "://" in text else text
 
 
 def _hide(found: re.Match[str]) -> str:
