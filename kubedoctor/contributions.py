@@ -10,7 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from kubedoctor.components import Candidate, Component, Components, Download, FlagValue, Found, GoBuild, Source
+from kubedoctor.components import (
+    Candidate,
+    Component,
+    Components,
+    Download,
+    FlagValue,
+    Found,
+    GoBuild,
+    Source,
+    SourceBuild,
+)
 from kubedoctor.errors import KubedoctorError, PluginError
 from kubedoctor.jsonform import from_json, to_json
 
@@ -161,7 +171,7 @@ def rank_of_source(candidate: Candidate) -> int:
             return _SOURCES.index(candidate.source)
         case Download():
             return _SOURCES.index(Source.DOWNLOAD)
-        case GoBuild():
+        case GoBuild() | SourceBuild():
             return _SOURCES.index(Source.BUILD)
 
 

@@ -20,7 +20,7 @@ import pluggy
 
 from kubedoctor import hookspecs
 from kubedoctor.checks import Check
-from kubedoctor.components import Candidate, Component, Components, Download, Found, GoBuild, Manifest
+from kubedoctor.components import Candidate, Component, Components, Download, Found, GoBuild, Manifest, SourceBuild
 from kubedoctor.config import ClusterConfig
 from kubedoctor.contributions import (
     OURS,
@@ -167,9 +167,8 @@ class Manager:
         candidates: list[Candidate] = []
         for plugin, call in self._implementations("kubedoctor_binaries"):
             with self._reporting(plugin):
-                found: list[Candidate] = items(
-                    plugin, "kubedoctor_binaries", (Found, Download, GoBuild), call, name=name, config=config
-                )
+                kinds = (Found, Download, GoBuild, SourceBuild)
+                found: list[Candidate] = items(plugin, "kubedoctor_binaries", kinds, call, name=name, config=config)
                 for candidate in found:
                     check_shape(plugin, candidate)
                 candidates += found

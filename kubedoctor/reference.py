@@ -33,6 +33,7 @@ DOCUMENTS: tuple[type[Any], ...] = (
     components.GoBuild,
     components.Manifest,
     components.Probe,
+    components.SourceBuild,
     documents.Event,
     documents.PlaceStatus,
     documents.Plan,

@@ -160,12 +160,12 @@ def _provide(
     app: App, config: ClusterConfig, names: Sequence[str], *, only_builds: bool = False, execute: bool = True
 ) -> list[Chosen]:
     from kubedoctor.cluster.binaries import provide
-    from kubedoctor.components import GoBuild
+    from kubedoctor.components import GoBuild, SourceBuild
     from kubedoctor.report.fetch_lines import FetchLines
 
     def candidates(name: str) -> list[Candidate]:
         found = app.manager.binaries(name, config)
-        return [c for c in found if isinstance(c, GoBuild)] if only_builds else found
+        return [c for c in found if isinstance(c, (GoBuild, SourceBuild))] if only_builds else found
 
     wanted = _wanted(app, config, names)
     if app.console.quiet or not execute:
@@ -214,13 +214,17 @@ def _rows(
 
 
 def _defaults(app: App, entries: Iterable[Entry]) -> set[tuple[str, str]]:
-    """Return of *entries* those that plugins have recipes for by default."""
+    """Return the (folder, version) of those *entries* that plugins have recipes for by default."""
+    from kubedoctor.cluster.binaries.recipe import folder_of
     from kubedoctor.components import Found
 
     config = _config({})
     recipes = {entry.name: app.manager.binaries(entry.name, config) for entry in entries}
     return {
-        (name, recipe.version) for name, found in recipes.items() for recipe in found if not isinstance(recipe, Found)
+        (folder_of(recipe) or name, recipe.version)
+        for name, found in recipes.items()
+        for recipe in found
+        if not isinstance(recipe, Found)
     }
 
 

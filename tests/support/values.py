@@ -24,6 +24,7 @@ DOCUMENTS = [
     components.Manifest,
     components.Port,
     components.Probe,
+    components.SourceBuild,
     components.Stop,
     documents.Event,
     documents.Plan,

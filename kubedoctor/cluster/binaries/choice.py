@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Protocol
 
 from kubedoctor.cluster.binaries import probe, store
+from kubedoctor.cluster.binaries.fitness import unfit
+from kubedoctor.cluster.binaries.recipe import any_version, brings, folder_of, serves, source_of
 from kubedoctor.cluster.binaries.skew import APISERVER, KUBERNETES, skew_problem
-from kubedoctor.cluster.binaries.versions import Version, Wish, suits
-from kubedoctor.components import Candidate, Download, Found, GoBuild, Source
+from kubedoctor.cluster.binaries.versions import Version, Wish
+from kubedoctor.components import Candidate, Download, Found, Recipe, Source
 from kubedoctor.config import ClusterConfig
-from kubedoctor.errors import PlanError, PluginError, UsageError
+from kubedoctor.errors import PlanError, UsageError
 
-Recipe = Download | GoBuild
 Candidates = Callable[[str], Sequence[Candidate]]
 
 _GIVEN = (Source.USER, Source.BIN_DIR, Source.CHECKOUT)  # the user's own: may differ as far as Kubernetes' rules allow
@@ -56,7 +57,8 @@ class Choice:
     """Chooses one binary after the other; what was passed over is told, and named if nothing is left in the end.
 
     `wish` is what the user asks of Kubernetes. `settle` is called with the first Kubernetes binary: `kubernetes` then
-    is its version, and `others` the one that the others are wanted in.
+    is its version, and `others` the one that the others are wanted in. `folders` holds the first of those that belong
+    together.
     """
 
     config: ClusterConfig
@@ -67,6 +69,7 @@ class Choice:
     kubernetes: Version | None = None
     others: Version | None = None
     passed_over: dict[str, list[str]] = field(default_factory=dict)
+    folders: dict[str, Chosen | Wanted] = field(default_factory=dict)
 
     def settle(self, version: Version) -> None:
         """Take *version* for the whole release.
@@ -87,34 +90,48 @@ class Choice:
         if path := self.config.binary.get(name):
             found.append(Found(path=str(Path(path).expanduser().absolute()), source=Source.USER))
         release = self.kubernetes or self.wish.version or self._default
-        recipes = [r for r in offered if isinstance(r, (Download, GoBuild)) and _serves(r, name, release)]
+        recipes = [r for r in offered if not isinstance(r, Found) and serves(r, name, release)]
+        folder = next(filter(None, map(folder_of, recipes)), "")
+        first = self.folders.get(folder)
+        there = self._there(name, found, recipes, first)
+        decided = there or self._recipe(name, recipes, first, known=bool(offered))
+        if folder:
+            self.folders.setdefault(folder, decided)
+        return decided
+
+    def _there(
+        self, name: str, found: list[Found], recipes: Sequence[Recipe], first: Chosen | Wanted | None
+    ) -> Chosen | None:
+        """Return the first file that fits; beside *first*, which it belongs to, if there is one."""
         order = list(Source)
         for source in order[: order.index(Source.DOWNLOAD)]:
             there = [file for file in found if file.source is source]
-            taken = self._cached(name, recipes) if source is Source.CACHE else self._first(name, there)
+            if source is Source.BIN_DIR and isinstance(first, Chosen):
+                there += _beside(first, name)
+            taken = self._cached(name, recipes, first) if source is Source.CACHE else self._first(name, there, first)
             if taken:
                 return taken
-        return self._recipe(name, recipes, known=bool(offered))
+        return None
 
     @property
     def _default(self) -> Version | None:
         """The Kubernetes version that is taken without a wish, as the recipes of kube-apiserver say."""
-        recipes = (c for c in self.candidates(APISERVER) if isinstance(c, (Download, GoBuild)))
+        recipes = (c for c in self.candidates(APISERVER) if not isinstance(c, Found))
         return next((Version.parse(recipe.version) for recipe in recipes), None)
 
-    def _first(self, name: str, found: Iterable[Found]) -> Chosen | None:
+    def _first(self, name: str, found: Iterable[Found], first: Chosen | Wanted | None) -> Chosen | None:
         for candidate in found:
             path, source = candidate.path, candidate.source
-            if problem := probe.unusable(path):
+            if problem := probe.unusable(path) or unfit(path, name, remember=self.remember):
                 if source is Source.USER:
                     raise UsageError(
                         f"the binary given for {name}, `{path}`, {problem}",
-                        hint=f"name a program that runs on this machine: --binary {name}=PATH",
+                        hint=f"name a program that serves on this machine: --binary {name}=PATH",
                     )
                 self._pass_over(name, source, f"{path} {problem}")
                 continue
             version = probe.version_of(path, name, remember=self.remember)
-            problem = self._misfit(name, version, source)
+            problem = self._misfit(name, version, source) or _mismatch(version, source, first)
             if not problem:
                 return Chosen(name=name, path=path, version=version, source=source)
             if source is Source.USER:
@@ -151,12 +168,14 @@ class Choice:
     def _asked(self) -> str:
         return str(self.others or self.kubernetes or self.wish)
 
-    def _cached(self, name: str, recipes: Sequence[Recipe]) -> Chosen | None:
+    def _cached(self, name: str, recipes: Sequence[Recipe], first: Chosen | Wanted | None) -> Chosen | None:
         """Return the cached binary that fits; of others than Kubernetes, what a recipe would bring or a patch of it."""
         entries = store.entries(name)
-        if name not in KUBERNETES:
+        if wanted := first and Version.parse(str(first.version)):
+            entries = [e for e in entries if recipes and Version.parse(e.version) == wanted]
+        elif name not in KUBERNETES:
             exact = [recipe.version for recipe in recipes]
-            lines = [v.line for r in recipes if r.any_version and (v := Version.parse(r.version))]
+            lines = [v.line for r in recipes if any_version(r) and (v := Version.parse(r.version))]
             entries = [
                 e for e in entries if e.version in exact or ((v := Version.parse(e.version)) and v.line in lines)
             ]
@@ -171,11 +190,11 @@ class Choice:
                 entries.sort(key=lambda entry: (entry.version not in defaults, "-" in entry.version))
         return next((_chosen_from_cache(entry) for entry in entries), None)
 
-    def _recipe(self, name: str, recipes: Sequence[Recipe], *, known: bool) -> Wanted:
+    def _recipe(self, name: str, recipes: Sequence[Recipe], first: Chosen | Wanted | None, *, known: bool) -> Wanted:
         allowed = [r for r in recipes if (self.config.download if isinstance(r, Download) else self.config.build)]
-        allowed.sort(key=lambda recipe: isinstance(recipe, GoBuild))
-        version = self._version(name, recipes)
-        usable = tuple(r for r in allowed if r.any_version or r.version == str(version))
+        allowed.sort(key=lambda recipe: source_of(recipe) is Source.BUILD)
+        version = (first and Version.parse(str(first.version))) or self._version(name, recipes)
+        usable = tuple(r for r in allowed if brings(r, str(version)))
         if version is None or not usable:
             raise self._nothing(name, version, recipes, known=known)
         return Wanted(name=name, version=version, recipes=usable)
@@ -201,11 +220,21 @@ class Choice:
         return PlanError(f"there is no {name}{which}: {why}", hint="\n".join([*seen, ways]))
 
 
-def _serves(recipe: Recipe, name: str, release: Version | None) -> bool:
-    try:
-        return suits(release, recipe.suits) and (isinstance(recipe, Download) or name in recipe.packages)
-    except ValueError as problem:
-        raise PluginError(f"a recipe for {name}: {problem}") from None
+def _beside(first: Chosen, name: str) -> list[Found]:
+    """Return the binary *name* in the directory of the one it belongs to; those of the cache are found by version."""
+    path = Path(first.path).with_name(name)
+    if first.source is Source.CACHE or not os.path.lexists(path):
+        return []
+    # Nobody gave it by name: what is wrong with it is no reason to stop.
+    return [Found(path=str(path), source=Source.BIN_DIR if first.source is Source.USER else first.source)]
+
+
+def _mismatch(text: str, source: Source, first: Chosen | Wanted | None) -> str:
+    """Return why a binary of version *text* cannot be beside *first*; the user's own are left to the user."""
+    if first is None or source in _GIVEN:
+        return ""
+    version, wanted = Version.parse(text), Version.parse(str(first.version))
+    return f"{first.name} is {wanted}" if version and wanted and version != wanted else ""
 
 
 def _chosen_from_cache(entry: store.Entry) -> Chosen:

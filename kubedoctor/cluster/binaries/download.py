@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from kubedoctor.cluster.binaries import archive, store
+from kubedoctor.cluster.binaries.versions import fill
 from kubedoctor.components import Download
 from kubedoctor.errors import KubedoctorError
 
@@ -89,7 +90,8 @@ class Transfer:
     def __init__(self, url: str, version: str, members: Mapping[str, str], recipe: Download) -> None:
         """*members* maps names of binaries to what they are called inside the archive; empty for the file itself."""
         self.url, self.version, self.members = url, version, dict(members)
-        self._checksum_url = recipe.checksum_url.replace("{version}", version)
+        self._checksum_url = fill(recipe.checksum_url, version)
+        self._folder = recipe.folder
         self._checksum, self._algorithm = recipe.checksum, recipe.algorithm
         base = re.sub(r"[^\w.+-]", "_", _file_name(url))[:100] or "file"
         self._key = f"{hashlib.sha256(url.encode()).hexdigest()[:16]}-{base}"
@@ -100,7 +102,7 @@ class Transfer:
         Raise Unavailable when another source may do, KubedoctorError when something is wrong (a checksum, a full disk).
         """
         with store.lock(self._key, lambda: report("another kubedoctor fetches it, waiting", 0, 0)):
-            missing = {name: member for name, member in self.members.items() if not store.is_there(name, self.version)}
+            missing = {name: member for name, member in self.members.items() if not self._is_there(name)}
             if not missing:
                 return
             expected = self._expected(http)
@@ -118,10 +120,13 @@ class Transfer:
                 )
             self._install(part, missing)
 
+    def _is_there(self, name: str) -> bool:
+        return store.is_there(name, self.version, self._folder)
+
     def _install(self, part: Path, missing: Mapping[str, str]) -> None:
         plain = [name for name, member in missing.items() if not member]
         if plain:
-            store.install(part, plain[0], self.version)
+            store.install(part, plain[0], self.version, self._folder)
             return
         unpacked = {member: part.with_name(f"{self._key}~{name}") for name, member in missing.items()}
         try:
@@ -130,7 +135,7 @@ class Transfer:
                     left.unlink(missing_ok=True)  # of a run that was killed
                 archive.extract(part, unpacked)
             for name, member in missing.items():
-                store.install(unpacked[member], name, self.version)
+                store.install(unpacked[member], name, self.version, self._folder)
         finally:
             for left in (*unpacked.values(), part):
                 left.unlink(missing_ok=True)

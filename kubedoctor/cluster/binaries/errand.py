@@ -7,11 +7,14 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from kubedoctor.cluster.binaries import gobuild, store
-from kubedoctor.cluster.binaries.choice import Chosen, Progress, Recipe, Wanted
-from kubedoctor.components import Download, GoBuild, Source
+from kubedoctor.cluster.binaries import gobuild, sourcebuild, store
+from kubedoctor.cluster.binaries.choice import Chosen, Progress, Wanted
+from kubedoctor.cluster.binaries.recipe import folder_of, source_of
+from kubedoctor.cluster.binaries.versions import fill
+from kubedoctor.components import Download, GoBuild, Recipe, SourceBuild
 from kubedoctor.errors import KubedoctorError
 
 if TYPE_CHECKING:
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 
 _EVERY = 0.1  # seconds between two reports of bytes
 _MEGABYTE = 1e6
-_R = TypeVar("_R", Download, GoBuild)
+_R = TypeVar("_R", Download, GoBuild, SourceBuild)
 
 
 class Errand:
@@ -29,7 +32,7 @@ class Errand:
         self._tell = tell
         self._left: dict[str, list[Recipe]] = {}
         self._versions: dict[str, str] = {}
-        self._sources: dict[str, Source] = {}
+        self._brought_by: dict[str, Recipe] = {}
         self._refused: dict[str, KubedoctorError] = {}
 
     def run(self, pending: Sequence[Wanted]) -> dict[str, Chosen]:
@@ -40,15 +43,18 @@ class Errand:
             self._fetch(recipes)
         while builds := self._next(GoBuild):
             self._build(builds)
+        while sources := self._next(SourceBuild):
+            self._compile(*next(iter(sources.items())))
         return {name: self._chosen(name) for name in self._versions}
 
     def _chosen(self, name: str) -> Chosen:
-        version = self._versions[name]
-        return Chosen(name=name, path=str(store.path_of(name, version)), version=version, source=self._sources[name])
+        version, recipe = self._versions[name], self._brought_by[name]
+        path = store.path_of(name, version, folder_of(recipe))
+        return Chosen(name=name, path=str(path), version=version, source=source_of(recipe))
 
     def _next(self, kind: type[_R]) -> dict[str, _R]:
         """Return what comes next for each name that is still missing, where it is of this kind."""
-        first = {name: recipes[0] for name, recipes in self._left.items() if name not in self._sources}
+        first = {name: recipes[0] for name, recipes in self._left.items() if name not in self._brought_by}
         return {name: recipe for name, recipe in first.items() if isinstance(recipe, kind)}
 
     def _refuse(self, names: Sequence[str], problem: KubedoctorError) -> None:
@@ -81,7 +87,7 @@ class Errand:
             def ended(transfer: Transfer, failure: BaseException | None) -> None:
                 waiting.remove(transfer)
                 if failure is None:
-                    self._sources |= dict.fromkeys(transfer.members, Source.DOWNLOAD)
+                    self._brought_by |= {name: recipes[name] for name in transfer.members}
                 elif isinstance(failure, download.Unavailable):
                     self._refuse(list(transfer.members), failure)
                 else:
@@ -103,8 +109,8 @@ class Errand:
         members: dict[tuple[str, str, str], dict[str, str]] = defaultdict(dict)
         for name, recipe in recipes.items():
             version = self._versions[name]
-            key = (recipe.url.replace("{version}", version), version, "" if recipe.member else name)
-            members[key][name] = recipe.member.replace("{version}", version)
+            key = (fill(recipe.url, version), version, "" if recipe.member else name)
+            members[key][name] = fill(recipe.member, version)
         return [
             Transfer(url, version, wanted, recipes[next(iter(wanted))]) for (url, version, _), wanted in members.items()
         ]
@@ -126,13 +132,19 @@ class Errand:
                 )
             self._refuse(names, problem)
         else:
-            self._sources |= dict.fromkeys(names, Source.BUILD)
+            self._brought_by |= {name: recipes[name] for name in names}
+
+    def _compile(self, name: str, recipe: SourceBuild) -> None:
+        try:
+            sourcebuild.build(recipe, name, lambda text: self._tell(name, text))
+        except KubedoctorError as problem:
+            self._refuse([name], problem)
+        else:
+            self._brought_by[name] = recipe
 
 
 def _same(one: GoBuild, other: GoBuild) -> bool:
-    return (one.module, one.stamp, one.staging, one.cgo, one.tags) == (
-        other.module, other.stamp, other.staging, other.cgo, other.tags,
-    )  # fmt: skip
+    return replace(one, packages={}, suits="", version="") == replace(other, packages={}, suits="", version="")
 
 
 class _Meter:

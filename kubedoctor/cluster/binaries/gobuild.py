@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kubedoctor.cluster.binaries import store
-from kubedoctor.cluster.binaries.golang import Go, find_go, run_go
-from kubedoctor.cluster.binaries.versions import Version, Wish
+from kubedoctor.cluster.binaries import libraries, store
+from kubedoctor.cluster.binaries.command import run
+from kubedoctor.cluster.binaries.golang import Go, find_go
+from kubedoctor.cluster.binaries.versions import Wish, fill
 from kubedoctor.cluster.files import write_atomically
 from kubedoctor.cluster.paths import cache
 from kubedoctor.components import GoBuild
@@ -38,37 +37,25 @@ def newest(module: str, wish: Wish) -> str:
     """Return the newest version of *module* that meets *wish* (`latest` or a minor one), as the module proxy says."""
     query = "latest" if wish.latest or wish.version is None else f"v{wish.version.major}.{wish.version.minor}"
     with tempfile.TemporaryDirectory(prefix="kubedoctor-") as directory:
-        workshop = _Workshop(find_go(), Path(directory), None, lambda _: None)
+        workshop = Workshop(find_go(), Path(directory), None, lambda _: None)
         return str(workshop.json("list", "-m", "-json", f"{module}@{query}")["Version"])
 
 
 def build(recipe: GoBuild, version: str, names: Iterable[str], tell: Tell) -> None:
     """Build *names* of *recipe* into the cache; *tell* is given a line for every step.
 
-    One process builds a version at a time: a second one waits and finds the result. The log is kept in the cache. Raise
-    KubedoctorError saying why it did not work; nothing half-made is left, by Ctrl-C neither.
+    Programs that share a folder are all built. One process builds a version at a time: a second one waits and finds
+    the result. The log is kept in the cache. Raise KubedoctorError saying why it did not work; nothing half-made is
+    left, by Ctrl-C neither.
     """
     key = f"{recipe.module}@{version}".replace("/", "_")
     with store.lock(key, lambda: tell("another kubedoctor builds it, waiting")):
-        missing = {name: recipe.packages[name] for name in names if not store.is_there(name, version)}
+        wanted = recipe.packages if recipe.folder else names
+        missing = {name: recipe.packages[name] for name in wanted if not store.is_there(name, version, recipe.folder)}
         if missing:
             log = cache() / f"build-{recipe.module.replace('/', '-')}-{version}.log"
-            with _directory(key) as directory:
+            with store.workshop(key) as directory:
                 _build(recipe, version, missing, directory, log, tell)
-
-
-@contextmanager
-def _directory(key: str) -> Iterator[Path]:
-    """Give an empty directory in the cache and remove it at the end, with those of builds that were killed."""
-    parent = store.directory("build")
-    with store.clear_errors():
-        for left in parent.glob(f"{key}~*"):
-            shutil.rmtree(left, ignore_errors=True)
-        directory = Path(tempfile.mkdtemp(prefix=f"{key}~", dir=parent))
-    try:
-        yield directory
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _build(recipe: GoBuild, version: str, packages: dict[str, str], directory: Path, log: Path, tell: Tell) -> None:
@@ -78,7 +65,7 @@ def _build(recipe: GoBuild, version: str, packages: dict[str, str], directory: P
         for made in (module, out, temporary):
             made.mkdir()
         log.write_text("")
-    workshop = _Workshop(find_go(), module, log, tell)
+    workshop = Workshop(find_go(), module, log, tell)
     workshop.env["GOTMPDIR"] = str(temporary)
     described = workshop.json("mod", "download", "-json", f"{recipe.module}@{version}")
     its = workshop.json("mod", "edit", "-json", str(described["GoMod"]))
@@ -87,6 +74,8 @@ def _build(recipe: GoBuild, version: str, packages: dict[str, str], directory: P
     with store.clear_errors():
         write_atomically(module / "go.mod", _go_mod(recipe, version, its))
     workshop.env["CGO_ENABLED"] = "1" if recipe.cgo else "0"
+    if recipe.cgo:
+        workshop.env |= libraries.environment(recipe, directory, workshop.note)
     tell("downloading modules")
     workshop.run("get", *(f"{package}@{version}" for package in packages.values()))
     tags = ["-tags", ",".join(recipe.tags)] if recipe.tags else []
@@ -94,7 +83,7 @@ def _build(recipe: GoBuild, version: str, packages: dict[str, str], directory: P
     flags = ["-trimpath", *tags, "-ldflags", _link_flags(recipe, version)]
     workshop.run("build", "-v", *flags, "-o", f"{out}/", *packages.values())
     for name, package in packages.items():
-        store.install(out / _program(package), name, version)
+        store.install(out / _program(package), name, version, recipe.folder)
 
 
 def _program(package: str) -> str:
@@ -104,13 +93,7 @@ def _program(package: str) -> str:
 
 
 def _link_flags(recipe: GoBuild, version: str) -> str:
-    parsed = Version.parse(version) or Version(0, 0)
-    flags = ["-s", "-w"]
-    for stamp in recipe.stamp:
-        for word, value in (("version", version), ("major", parsed.major), ("minor", parsed.minor)):
-            stamp = stamp.replace(f"{{{word}}}", str(value))
-        flags += ["-X", stamp]
-    return " ".join(flags)
+    return " ".join(["-s", "-w", *(f"-X {fill(stamp, version)}" for stamp in recipe.stamp)])
 
 
 def _go_mod(recipe: GoBuild, version: str, its: dict[str, Any]) -> str:
@@ -130,7 +113,7 @@ def _go_mod(recipe: GoBuild, version: str, its: dict[str, Any]) -> str:
 
 
 @dataclass
-class _Workshop:
+class Workshop:
     """A Go, a directory to run it in, and where its output goes."""
 
     go: Go
@@ -145,6 +128,7 @@ class _Workshop:
         self.env = {**inherited, "GOFLAGS": "-mod=mod -buildvcs=false", "GOWORK": "off", "GO111MODULE": "on"}
 
     def json(self, *arguments: str) -> dict[str, Any]:
+        """Run go with *arguments* and return the JSON object it prints."""
         found: dict[str, Any] = json.loads(self.run(*arguments))
         return found
 
@@ -154,16 +138,20 @@ class _Workshop:
 
         def line(text: str) -> None:
             told.append(text)
-            if text and not text.startswith(_NOT_TOLD):
-                self.tell(text.removeprefix("go: "))
-            self._write(text)
+            self.note(text)
 
         self._write(f"$ go {' '.join(arguments)}")
-        status, output = run_go(self.go, list(arguments), self.directory, self.env, line)
+        status, output = run([self.go.path, *arguments], self.directory, self.env, line)
         if status:
             self._write(output)
             raise _failure(arguments, [*told, *_said_in_json(output)], self.log)
         return output
+
+    def note(self, text: str) -> None:
+        """Put a line into the log, and tell it if it is of interest to the one who waits."""
+        if text and not text.startswith(_NOT_TOLD):
+            self.tell(text.removeprefix("go: "))
+        self._write(text)
 
     def _write(self, text: str) -> None:
         if self.log and text:

@@ -1,22 +1,17 @@
-"""Finding a Go that is new enough, and running it so that it ends with us."""
+"""Finding a Go that is new enough."""
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import importlib.metadata
 import os
 import re
 import shutil
-import signal
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from kubedoctor.errors import KubedoctorError
 
-_PR_SET_PDEATHSIG = 1
 _SELF_UPDATING = (1, 21)  # since then a Go fetches the newer one that a module asks for, unless GOTOOLCHAIN forbids it
 
 
@@ -81,49 +76,3 @@ def _ask(path: str) -> Go | None:
     version, _, toolchain = done.stdout.partition("\n")
     number = parse_go_version(version)
     return Go(path=path, version=number, updates="auto" in toolchain) if number else None
-
-
-def run_go(
-    go: Go, arguments: list[str], directory: Path, env: Mapping[str, str], tell: Callable[[str], None]
-) -> tuple[int, str]:
-    """Run go and return exit status and standard output; *tell* is given each line of its standard error.
-
-    When this call ends by an exception, Ctrl-C included, go and all it started are gone.
-    """
-    with (
-        (directory / ".stdout").open("w+") as output,
-        _started([go.path, *arguments], directory, env, output.fileno()) as process,
-    ):
-        assert process.stderr is not None  # noqa: S101 - for the type checker: it is a pipe
-        for line in process.stderr:
-            tell(line.rstrip("\n"))
-        status = process.wait()
-        output.seek(0)
-        return status, output.read()
-
-
-@contextlib.contextmanager
-def _started(argv: list[str], directory: Path, env: Mapping[str, str], output: int) -> Iterator[subprocess.Popen[str]]:
-    libc = ctypes.CDLL(None)
-
-    def die_with_parent() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-    with subprocess.Popen(
-        argv,
-        cwd=directory,
-        env=dict(env),
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        start_new_session=True,  # Ctrl-C is ours to pass on, to the whole group
-        preexec_fn=die_with_parent,  # noqa: PLW1509 - one system call, looked up before the fork
-    ) as process:
-        try:
-            yield process
-        except BaseException:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            raise

@@ -23,7 +23,22 @@ from kubedoctor.errors import KubedoctorError
 TIMEOUT = 10.0
 """Seconds a program has to answer: kube-apiserver needs 0.1, and 3 when it is read from a cold disk."""
 
-_ASKED_FOR_VERSION = {"kubectl": ("version", "--client"), "kubeadm": ("version", "-o", "short"), "dlv": ("version",)}
+CNI_PLUGINS = frozenset(
+    {
+        "bandwidth", "bridge", "dhcp", "dummy", "firewall", "host-device", "host-local", "ipvlan", "loopback",
+        "macvlan", "portmap", "ptp", "sbr", "static", "tap", "tuning", "vlan", "vrf",
+    }
+)  # fmt: skip
+"""The plugins of the CNI project. They take no flags, and some share their name with other programs."""
+
+_ASKED_FOR_VERSION = {
+    "kubectl": ("version", "--client"),
+    "kubeadm": ("version", "-o", "short"),
+    "dlv": ("version",),
+    "containerd-shim-runc-v2": ("-v",),
+    "pause": ("-v",),
+    **dict.fromkeys(CNI_PLUGINS, ()),  # without CNI_COMMAND they tell what they are
+}
 _MACHINES = {  # e_machine of ELF, by what uname calls it
     "x86_64": 62, "aarch64": 183, "armv7l": 40, "armv6l": 40, "i686": 3, "ppc64le": 21, "s390x": 22, "riscv64": 243,
     "loongarch64": 258,
@@ -65,33 +80,36 @@ def version_of(path: str, name: str = "", *, remember: bool = True) -> str:
     *name* is what the binary is to us, for those that are asked in a way of their own. With *remember* false nothing is
     written.
     """
-    known = _recall(path)
+    known = recall(path)
     if version := known.get("version"):
         return str(version)
+    name = name or Path(path).name
     try:
-        done = _run([path, *_ASKED_FOR_VERSION.get(name or Path(path).name, ("--version",))])
+        done = ask([path, *_ASKED_FOR_VERSION.get(name, ("--version",))])
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    version = mentioned(done.stdout) if done.returncode == 0 else ""
+    # The second line of a CNI plugin has the versions of the protocol.
+    told = done.stdout.partition("\n")[0] if name in CNI_PLUGINS else done.stdout
+    version = mentioned(told) if done.returncode == 0 else ""
     if version and remember:
-        _remember(path, {"version": version})
+        keep(path, {"version": version})
     return version
 
 
 def known_flags(path: str, *, remember: bool = True) -> frozenset[str]:
     """Return the flags that `--help` lists, without dashes; empty when it lists none. Deprecated ones are hidden."""
-    known = _recall(path).get("flags")
+    known = recall(path).get("flags")
     if isinstance(known, list):
         return frozenset(map(str, known))
     try:
-        done = _run([path, "--help"])
+        done = ask([path, "--help"])
     except OSError as problem:
         raise KubedoctorError(f"`{path}` cannot be run: {problem.strerror}") from problem
     except subprocess.TimeoutExpired:
         raise KubedoctorError(f"`{path} --help` did not end within {TIMEOUT:.0f} s") from None
     flags = frozenset(_FLAG.findall(done.stdout))
     if flags and remember:
-        _remember(path, {"flags": sorted(flags)})
+        keep(path, {"flags": sorted(flags)})
     return flags
 
 
@@ -102,7 +120,7 @@ def rejects(path: str, argv: Sequence[str], env: Mapping[str, str] | None = None
     what help does not tell: deprecated flags that are hidden but accepted, values and feature gates that are refused.
     """
     try:
-        done = _run([path, *argv, "--version"], env)
+        done = ask([path, *argv, "--version"], env)
     except OSError as problem:
         return f"cannot be run: {problem.strerror}"
     except subprocess.TimeoutExpired:
@@ -121,7 +139,7 @@ def _complaint(output: str) -> str:
     return lines[0] if lines else ""
 
 
-def _run(argv: list[str], env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def ask(argv: list[str], env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run a question; both outputs come back as stdout. Raise OSError and subprocess.TimeoutExpired."""
     # Programs also read their settings from the environment (ETCD_*): the answer must not depend on the caller's.
     passed = {key: os.environ[key] for key in ("PATH", "HOME", "LD_LIBRARY_PATH") if key in os.environ}
@@ -154,7 +172,8 @@ def _record(path: str) -> tuple[Path, dict[str, Any]]:
     return cache() / "probes" / f"{key}.json", identity
 
 
-def _recall(path: str) -> dict[str, Any]:
+def recall(path: str) -> dict[str, Any]:
+    """Return what was kept of this very file; empty when nothing was, or it changed since."""
     try:
         file, identity = _record(path)
         found = json.loads(file.read_bytes())
@@ -164,8 +183,9 @@ def _recall(path: str) -> dict[str, Any]:
     return found if fits else {}
 
 
-def _remember(path: str, answers: Mapping[str, Any]) -> None:
+def keep(path: str, answers: Mapping[str, Any]) -> None:
+    """Keep *answers* about the file at *path*, beside those there are."""
     with contextlib.suppress(OSError):  # a cache that can't be written costs time, nothing else
         file, identity = _record(path)
         make_directory(file.parent)
-        write_atomically(file, json.dumps({**_recall(path), **identity, **answers}))
+        write_atomically(file, json.dumps({**recall(path), **identity, **answers}))

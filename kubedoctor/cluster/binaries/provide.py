@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from kubedoctor.cluster.binaries import gobuild, store
-from kubedoctor.cluster.binaries.choice import Candidates, Choice, Chosen, Progress, Recipe, Wanted, check_directories
+from kubedoctor.cluster.binaries.choice import Candidates, Choice, Chosen, Progress, Wanted, check_directories
 from kubedoctor.cluster.binaries.errand import Errand
+from kubedoctor.cluster.binaries.recipe import folder_of, source_of
 from kubedoctor.cluster.binaries.skew import APISERVER, KUBERNETES, check_skew
-from kubedoctor.cluster.binaries.versions import Version, Wish
-from kubedoctor.components import Candidate, Download, Found, GoBuild, Source
+from kubedoctor.cluster.binaries.versions import Version, Wish, fill
+from kubedoctor.components import Candidate, Download, Found, GoBuild, Recipe, SourceBuild
 from kubedoctor.config import ClusterConfig
 from kubedoctor.errors import KubedoctorError, PlanError
 
@@ -114,9 +115,9 @@ def _announce(wanted: Wanted) -> Chosen:
             text = f"would download the newest {wanted.name} {of}".rstrip()
     elif isinstance(recipe, GoBuild):
         text = f"would build {recipe.module} {known}"
+    elif isinstance(recipe, SourceBuild):
+        text = f"would compile {recipe.file}"
     else:
-        url = recipe.url.replace("{version}", known)
-        text = f"would download {wanted.name} {known} from {url}"
-    source = Source.BUILD if isinstance(recipe, GoBuild) else Source.DOWNLOAD
-    path = str(store.path_of(wanted.name, known))
-    return Chosen(name=wanted.name, path=path, version=known, source=source, pending=text)
+        text = f"would download {wanted.name} {known} from {fill(recipe.url, known)}"
+    path = str(store.path_of(wanted.name, known, folder_of(recipe)))
+    return Chosen(name=wanted.name, path=path, version=known, source=source_of(recipe), pending=text)

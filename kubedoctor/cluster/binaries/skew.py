@@ -33,6 +33,9 @@ _OLD_NODE_SKEW = 2  # for kubelet and kube-proxy under 1.25
 # lacks.
 _ETCD_MINIMUM = (((1, 32), Version(3, 5, 24)), ((1, 22), Version(3, 4, 13)))
 
+# The smallest version of others that a kubelet can work with.
+_LEAST = {"containerd": (Version(1, 6), "kubelets since 1.26 ask for version 1 of the CRI, which came with v1.6")}
+
 
 def check_skew(versions: Mapping[str, str]) -> None:
     """Raise PlanError naming the rule when *versions* (of binaries, by name) may not run together.
@@ -56,6 +59,10 @@ def skew_problem(versions: Mapping[str, str]) -> tuple[str, str] | None:
             if rule:
                 hint = f"choose another {name} with --binary {name}=PATH, or one version for all with --kubernetes"
                 return f"{name} {version} cannot run with kube-apiserver {server}: {rule}", f"{hint}\nrules: {POLICY}"
+    for name, (least, why) in _LEAST.items():
+        if name in parsed and parsed[name] < least:
+            hint = f"choose {name} {least} or newer with --binary {name}=PATH"
+            return f"{name} {parsed[name]} is too old: {why}", hint
     kubelet, proxy = parsed.get("kubelet"), parsed.get("kube-proxy")
     if kubelet and proxy and (kubelet.major != proxy.major or abs(kubelet.minor - proxy.minor) > _node_skew(proxy)):
         rule = f"they may be at most {_node_skew(proxy)} minor versions apart"

@@ -1,4 +1,7 @@
-"""The cache of binaries, <cache>/bin/<name>/<version>/<name>: what is there, and how something gets there."""
+"""The cache of binaries: what is there, and how something gets there.
+
+A binary is at <cache>/bin/<name>/<version>/<name>; those that belong together at <cache>/bin/<folder>/<version>/<name>.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import fcntl
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,26 +33,34 @@ class Entry:
     path: Path
     size: int
 
+    @property
+    def folder(self) -> str:
+        """What it lies in with those that belong to it; its own name for most."""
+        return self.path.parent.parent.name
 
-def path_of(name: str, version: str) -> Path:
+
+def path_of(name: str, version: str, folder: str = "") -> Path:
     """Return where a binary is kept, there or not; raise PluginError for names that would lead elsewhere."""
-    for part in (name, version):
+    for part in (name, version, folder or name):
         if not _PART.fullmatch(part):
             raise PluginError(f"`{part}` cannot be part of a path in the cache")
-    return cache() / "bin" / name / version / name
+    return cache() / "bin" / (folder or name) / version / name
 
 
-def is_there(name: str, version: str) -> bool:
+def is_there(name: str, version: str, folder: str = "") -> bool:
     """Return whether the cache has this binary."""
-    path = path_of(name, version)
+    return _is_program(path_of(name, version, folder))
+
+
+def _is_program(path: Path) -> bool:
     return path.is_file() and os.access(path, os.X_OK)
 
 
 def entries(name: str = "") -> list[Entry]:
     """Return what the cache holds, of one name or of all, the newest version of each name first."""
     found = []
-    for path in (cache() / "bin").glob(f"{name or '*'}/*/*"):
-        if path.name == path.parent.parent.name and path.is_file() and os.access(path, os.X_OK):
+    for path in (cache() / "bin").glob(f"*/*/{name or '*'}"):
+        if _is_program(path):
             size = path.stat().st_size
             found.append(Entry(name=path.name, version=path.parent.name, path=path, size=size))
     oldest = Version(0, 0)
@@ -64,9 +76,26 @@ def directory(name: str) -> Path:
     return path
 
 
-def install(source: Path, name: str, version: str) -> Path:
+@contextlib.contextmanager
+def workshop(key: str) -> Iterator[Path]:
+    """Give an empty directory in the cache and remove it at the end, with those of builds that were killed.
+
+    The caller holds the lock of *key*.
+    """
+    parent = directory("build")
+    with clear_errors():
+        for left in parent.glob(f"{key}~*"):
+            shutil.rmtree(left, ignore_errors=True)
+        made = Path(tempfile.mkdtemp(prefix=f"{key}~", dir=parent))
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def install(source: Path, name: str, version: str, folder: str = "") -> Path:
     """Move the verified file *source*, of the same file system, to its place, where it can be run."""
-    target = path_of(name, version)
+    target = path_of(name, version, folder)
     with clear_errors():
         make_directory(target.parent)
         with source.open("rb") as stream:
@@ -114,16 +143,19 @@ def clear_errors() -> Iterator[None]:
 
 
 def prune(kept: Iterable[tuple[str, str]], *, dry_run: bool = False) -> list[Entry]:
-    """Remove all binaries but *kept* (name, version), and what interrupted work left; return what was removed."""
+    """Remove all binaries but *kept* (folder, version), and what interrupted work left; return what was removed.
+
+    The folder of a binary that has none is its name.
+    """
     keep = set(kept)
-    doomed = [entry for entry in entries() if (entry.name, entry.version) not in keep]
+    doomed = [entry for entry in entries() if (entry.folder, entry.version) not in keep]
     if dry_run:
         return doomed
     with clear_errors():
-        for entry in doomed:
-            shutil.rmtree(entry.path.parent)
+        for directory_of_version in {entry.path.parent for entry in doomed}:
+            shutil.rmtree(directory_of_version)
             with contextlib.suppress(OSError):  # other versions are left
-                entry.path.parent.parent.rmdir()
+                directory_of_version.parent.rmdir()
         _sweep()
     return doomed
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import re
 from collections.abc import Iterator
 
 from kubedoctor.cluster.paths import PlacePaths, cache, clusters
@@ -12,10 +12,10 @@ from kubedoctor.errors import KubedoctorError
 
 
 def in_use(*, running_only: bool) -> set[tuple[str, str]]:
-    """Return the (name, version) of cached binaries that are in the plans of clusters, or of those that run now.
+    """Return the (folder, version) of cached binaries that are in the plans of clusters, or of those that run now.
 
-    kubectl counts in the version of the cluster. Raise KubedoctorError for a plan that cannot be read: it is not known
-    then.
+    What a plan names anywhere counts, the configuration of a container runtime for instance, and kubectl in the version
+    of the cluster. Raise KubedoctorError for a plan that cannot be read: it is not known then.
     """
     held: set[tuple[str, str]] = set()
     for place in _places():
@@ -34,7 +34,6 @@ def _places() -> Iterator[PlacePaths]:
 def _in_plan(place: PlacePaths) -> Iterator[tuple[str, str]]:
     try:
         plan = json.loads(place.plan.read_bytes())
-        binaries = [str(component["binary"]) for component in plan["components"]]
         yield "kubectl", str(plan["kubernetes"])
     except FileNotFoundError:
         return
@@ -43,8 +42,15 @@ def _in_plan(place: PlacePaths) -> Iterator[tuple[str, str]]:
             f"{place.plan} cannot be read, so it is not known which binaries are in use",
             hint="look at the file, or remove that cluster with `kubedoctor down --delete`",
         ) from problem
-    kept = str(cache() / "bin") + os.sep
-    for binary in binaries:
-        if binary.startswith(kept):
-            name, _, rest = binary.removeprefix(kept).partition(os.sep)
-            yield name, rest.partition(os.sep)[0]
+    named = re.compile(re.escape(f"{cache()}/bin/") + r"([\w.+-]+)/([\w.+-]+)", re.ASCII)
+    for text in _texts(plan):
+        yield from ((found[1], found[2]) for found in named.finditer(text))
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Return every string in a JSON document but keys."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (list, dict)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item)

@@ -71,6 +71,18 @@ def mentioned(text: str) -> str:
     return f"v{found[0].lstrip('v')}" if found else ""
 
 
+def fill(template: str, version: str) -> str:
+    """Return *template* of a recipe with `{version}`, `{number}`, `{major}` and `{minor}` of *version* filled in."""
+    parsed = Version.parse(version) or Version(0, 0)
+    words = {
+        "version": version,
+        "number": version.removeprefix("v"),
+        "major": str(parsed.major),
+        "minor": str(parsed.minor),
+    }
+    return re.sub("{(version|number|major|minor)}", lambda found: words[found[1]], template)
+
+
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What `--kubernetes` asks for: nothing, an exact version, any patch of a minor version, or the newest there is."""

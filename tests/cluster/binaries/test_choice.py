@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from support.mirror import Program
 
 from kubedoctor.cluster.binaries import Chosen, provide
-from kubedoctor.components import Candidate, Download, Found, GoBuild, Source
+from kubedoctor.components import Candidate, Download, Found, GoBuild, Source, SourceBuild
 from kubedoctor.config import ClusterConfig
 from kubedoctor.errors import PlanError, PluginError, UsageError
 
@@ -269,3 +270,67 @@ def test_directory_of_the_user_that_is_not_there_is_an_error(option: str, tmp_pa
 def test_directory_that_is_no_checkout_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is not a Kubernetes checkout"):
         chosen(["etcd"], recipes, checkout=str(tmp_path))
+
+
+RUNTIME = ("containerd", "containerd-shim-runc-v2")
+
+
+def runtime(name: str) -> list[Candidate]:
+    download = Download(url="http://none/c-{number}.tgz", version="v2.4.2", checksum="0", any_version=True, folder="c")
+    return [download] if name in RUNTIME else recipes(name)
+
+
+def test_what_belongs_together_is_of_one_version(program: Program) -> None:
+    own = program("containerd", "v1.7.20", "dir")
+    old = program("containerd-shim-runc-v2", "v1.6.20", "path")
+    found = [Found(path=str(own), source=Source.BIN_DIR), Found(path=str(old), source=Source.PATH)]
+    shim = chosen(list(RUNTIME), offering(*found, also=runtime))["containerd-shim-runc-v2"]
+    assert (shim.version, shim.source) == ("v1.7.20", Source.DOWNLOAD)
+    assert shim.pending == "would download containerd-shim-runc-v2 v1.7.20 from http://none/c-1.7.20.tgz"
+
+
+def test_what_belongs_together_is_taken_from_one_place(program: Program, cache: Path) -> None:
+    own = program("containerd", "v1.7.20", "dir")
+    beside = program("containerd-shim-runc-v2", "", "dir")  # one that tells no version
+    for version in ("v2.4.2", "v1.7.20"):
+        path = cache / "bin/c" / version / "containerd-shim-runc-v2"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(beside.read_bytes())
+        path.chmod(0o755)
+    for wishes in ({"binary": {"containerd": str(own)}}, {}):
+        offered = offering(Found(path=str(own), source=Source.PATH), also=runtime)
+        assert chosen(list(RUNTIME), offered, **wishes)["containerd-shim-runc-v2"].path == str(beside)
+    beside.unlink()
+    shim = chosen(list(RUNTIME), offering(Found(path=str(own), source=Source.PATH), also=runtime))[RUNTIME[1]]
+    assert shim.path == str(cache / "bin/c/v1.7.20/containerd-shim-runc-v2")
+
+
+def test_users_own_may_be_beside_another_version(program: Program, cache: Path) -> None:
+    mine = program("containerd-shim-runc-v2", "v2.5.0-dev", "mine")
+    binaries = chosen(list(RUNTIME), runtime, binary={"containerd-shim-runc-v2": str(mine)})
+    assert [binaries[name].version for name in RUNTIME] == ["v2.4.2", "v2.5.0-dev"]
+
+
+def test_named_runc_without_seccomp_is_refused(program: Program) -> None:
+    mine = program("runc", body="echo runc version 1.5.2")
+    with pytest.raises(UsageError, match=f"the binary given for runc, `{mine}`, was built without seccomp"):
+        chosen(["runc"], lambda _: [], binary={"runc": str(mine)})
+
+
+def test_runc_without_seccomp_is_passed_over(program: Program) -> None:
+    there = program("runc", where="path", body="echo runc version 1.5.2")
+    recipe = Download(url="http://none/runc", version="v1.5.2", checksum="0")
+    taken = chosen(["runc"], lambda _: [recipe, Found(path=str(there), source=Source.PATH)])["runc"]
+    assert taken.source is Source.DOWNLOAD
+
+
+def test_source_of_a_plugin_is_compiled_and_only_in_its_own_version(cache: Path) -> None:
+    source = SourceBuild(file="pause.c", source="", version="v3.10.2")
+    cached(cache, "pause", "v3.10.1")
+    taken = chosen(["pause"], lambda _: [source])["pause"]
+    assert (taken.source, taken.pending) == (Source.BUILD, "would compile pause.c")
+    assert taken.path == str(cache / "bin/pause/v3.10.2/pause")
+    cached(cache, "pause", "v3.10.2")
+    assert chosen(["pause"], lambda _: [source])["pause"].source is Source.CACHE
+    with pytest.raises(PlanError, match="builds are off"):
+        chosen(["pause"], lambda _: [replace(source, version="v3.10.3")], build=False)

@@ -245,6 +245,22 @@ def test_archive_is_fetched_once_for_all_that_is_in_it(mirror: Mirror, cache: Pa
     assert partial(cache) == []
 
 
+def test_archive_fills_the_one_directory_of_what_belongs_together(mirror: Mirror, cache: Path) -> None:
+    content = tar_gz({"./bridge": b"#!b", "./ptp": b"#!p", "./dhcp": b"#!d"})
+    mirror.add("/v1.9.1/cni-1.9.1.tgz", content)
+
+    def candidates(name: str) -> list[Candidate]:
+        url = f"{mirror.url}/{{version}}/cni-{{number}}.tgz"
+        return [Download(url=url, checksum_url=f"{url}.sha256", version="v1.9.1", member=name, folder="cni")]
+
+    binaries = provide(["bridge", "ptp"], ClusterConfig(), candidates)
+    folder = cache / "bin/cni/v1.9.1"
+    assert [binary.path for binary in binaries.values()] == [str(folder / "bridge"), str(folder / "ptp")]
+    assert sorted(file.name for file in folder.iterdir()) == ["bridge", "ptp"]
+    again = provide(["ptp"], ClusterConfig(), candidates)["ptp"]
+    assert (again.source, again.path) == ("cache", str(folder / "ptp"))
+
+
 def link(name: str, target: str) -> tarfile.TarInfo:
     info = tarfile.TarInfo(name)
     info.type, info.linkname = tarfile.SYMTYPE, target

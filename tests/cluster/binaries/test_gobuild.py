@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,11 @@ def test_all_programs_are_built_in_one_go_and_kept(fake_go: Path, cache: Path) -
     assert len([line for line in asked if line.startswith("build")]) == 1
     assert list((cache / "build").iterdir()) == []
     assert "$ go get" in (cache / "build-acme.example-tools-v1.2.3.log").read_text()
+
+
+def test_what_belongs_together_is_built_whichever_is_wanted(fake_go: Path, cache: Path) -> None:
+    gobuild.build(replace(ACME, folder="acme"), "v1.2.3", ["one"], lambda _: None)
+    assert sorted(path.name for path in (cache / "bin/acme/v1.2.3").iterdir()) == ["one", "two"]
 
 
 def test_nothing_is_built_twice(fake_go: Path) -> None:

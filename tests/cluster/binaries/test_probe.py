@@ -70,6 +70,29 @@ def test_version_of_kubectl_is_asked_of_the_client_alone(program: Program) -> No
     assert version_of(str(other), "kubectl") == "v1.37.3"
 
 
+@pytest.mark.parametrize(
+    ("name", "asked_with", "told", "version"),
+    [
+        ("containerd", "--version", "containerd github.com/containerd/containerd/v2 v2.4.2 0123abc", "v2.4.2"),
+        ("containerd", "--version", "containerd github.com/containerd/containerd 1.6.20~ds1 1.6.20~ds1-1", "v1.6.20"),
+        ("containerd-shim-runc-v2", "-v", "shim:\n  Version:  v2.4.2\n  Go version: go1.26.8", "v2.4.2"),
+        ("runc", "--version", "runc version 1.5.2\nspec: 1.3.0\ngo: go1.26.8\nlibseccomp: 2.5.4", "v1.5.2"),
+        ("runc", "--version", "runc version 1.1.5+ds1\ncommit: 1.1.5+ds1-1+deb12u1\nspec: 1.0.2-dev", "v1.1.5+ds1"),
+        ("coredns", "--version", "CoreDNS-1.15.0\nlinux/amd64, go1.26.8, ", "v1.15.0"),
+        ("pause", "-v", "pause v3.10.2", "v3.10.2"),
+        ("ptp", "", "CNI ptp plugin v1.9.1\nCNI protocol versions supported: 0.1.0, 1.1.0", "v1.9.1"),
+        ("ptp", "", "CNI ptp plugin version unknown\nCNI protocol versions supported: 0.1.0, 1.1.0", ""),
+        ("kubelet", "--version", "Kubernetes v1.37.2", "v1.37.2"),
+        ("kubeadm", "version -o short", "v1.37.2", "v1.37.2"),
+    ],
+)
+def test_each_program_is_asked_in_its_own_way(
+    program: Program, name: str, asked_with: str, told: str, version: str
+) -> None:
+    path = program(name, body=f"[ \"$*\" = '{asked_with}' ] && cat <<END\n{told}\nEND")
+    assert version_of(str(path)) == version
+
+
 def test_program_that_fails_tells_no_version(program: Program) -> None:
     assert version_of(str(program("odd", body="echo v1.2.3; exit 1"))) == ""
 

@@ -85,3 +85,9 @@ def test_data_is_opened_by_the_same_minor_or_a_newer_one(before: int, patch: int
 @pytest.mark.parametrize(("recorded", "version"), [("", "v3.7.3"), ("v3.7.3", ""), ("v3.7.3", "v0.0.0-dev")])
 def test_unknown_versions_of_data_tell_nothing(recorded: str, version: str) -> None:
     check_data_version(recorded, version)
+
+
+def test_containerd_has_to_speak_the_cri_of_todays_kubelets() -> None:
+    check_skew({"kubelet": "v1.37.2", "containerd": "v1.6.20+ds1"})
+    with pytest.raises(PlanError, match=r"containerd v1\.5\.18 is too old: kubelets since 1\.26 ask for"):
+        check_skew({"containerd": "v1.5.18"})

@@ -11,10 +11,10 @@ from kubedoctor.cluster.binaries import store
 from kubedoctor.errors import KubedoctorError, PluginError
 
 
-def put(tmp_path: Path, name: str, version: str, content: str = "#!/bin/sh\n") -> Path:
+def put(tmp_path: Path, name: str, version: str, folder: str = "") -> Path:
     made = tmp_path / "made"
-    made.write_text(content)
-    return store.install(made, name, version)
+    made.write_text("#!/bin/sh\n")
+    return store.install(made, name, version, folder)
 
 
 def test_installed_binary_is_listed_the_newest_first(tmp_path: Path) -> None:
@@ -23,6 +23,25 @@ def test_installed_binary_is_listed_the_newest_first(tmp_path: Path) -> None:
     found = [(entry.name, entry.version) for entry in store.entries()]
     assert found == [("a", "odd"), ("b", "v1.10.0"), ("b", "v1.10.0-rc.1"), ("b", "v1.9.0")]
     assert [entry.version for entry in store.entries("a")] == ["odd"]
+
+
+def test_what_belongs_together_lies_in_one_directory(tmp_path: Path, cache: Path) -> None:
+    paths = {put(tmp_path, name, "v1.9.1", "cni-plugins") for name in ("bridge", "ptp")}
+    assert {path.parent for path in paths} == {cache / "bin/cni-plugins/v1.9.1"}
+    assert store.is_there("ptp", "v1.9.1", "cni-plugins")
+    assert not store.is_there("ptp", "v1.9.1")
+    assert [(e.name, e.version, e.folder) for e in store.entries("ptp")] == [("ptp", "v1.9.1", "cni-plugins")]
+    assert [entry.name for entry in store.entries()] == ["bridge", "ptp"]
+
+
+def test_what_belongs_together_is_kept_or_removed_together(tmp_path: Path, cache: Path) -> None:
+    for version in ("v1.9.1", "v1.8.0"):
+        for name in ("bridge", "ptp"):
+            put(tmp_path, name, version, "cni-plugins")
+    removed = store.prune({("cni-plugins", "v1.9.1")})
+    assert {(entry.name, entry.version) for entry in removed} == {("bridge", "v1.8.0"), ("ptp", "v1.8.0")}
+    assert {entry.version for entry in store.entries()} == {"v1.9.1"}
+    assert not (cache / "bin/cni-plugins/v1.8.0").exists()
 
 
 def test_what_is_half_there_does_not_count(tmp_path: Path) -> None:
@@ -38,6 +57,9 @@ def test_names_that_lead_elsewhere_are_refused(part: str) -> None:
     for name, version in ((part, "v1"), ("etcd", part)):
         with pytest.raises(PluginError, match="cannot be part of a path"):
             store.path_of(name, version)
+    if part:
+        with pytest.raises(PluginError, match="cannot be part of a path"):
+            store.path_of("etcd", "v1", part)
 
 
 def test_prune_removes_what_is_not_kept_and_its_directories(tmp_path: Path, cache: Path) -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubedoctor.cluster.binaries.versions import Version, Wish, mentioned, suits
+from kubedoctor.cluster.binaries.versions import Version, Wish, fill, mentioned, suits
 from kubedoctor.errors import UsageError
 
 numbers = st.integers(0, 99_999)
@@ -119,3 +119,13 @@ def test_recipe_suits_the_versions_in_its_limits(limits: str, inside: list[str],
 def test_limits_that_are_none_are_refused(limits: str) -> None:
     with pytest.raises(ValueError, match="no range"):
         suits(Version(1, 34), limits)
+
+
+def test_version_is_filled_into_what_a_recipe_says() -> None:
+    assert fill("{version}/x-{number}-{major}.{minor}.tar.gz", "v2.4.2") == "v2.4.2/x-2.4.2-2.4.tar.gz"
+    assert fill("{other} {version}", "release-12") == "{other} release-12"
+
+
+@given(st.text(max_size=40), st.text(max_size=20))
+def test_anything_can_be_filled(template: str, version: str) -> None:
+    assert fill(f"{template.replace('{', '')}{{version}}", version).endswith(version)
