@@ -13,6 +13,16 @@ from kubedoctor import ClusterConfig, Found, Source
 _ARCHITECTURES = {
     "x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "armv6l": "arm", "i686": "386", "loongarch64": "loong64",
 }  # fmt: skip
+CNI_PLUGINS = {
+    "loopback": "main", "bridge": "main", "ptp": "main", "host-local": "ipam", "portmap": "meta", "bandwidth": "meta",
+    "firewall": "meta",
+}  # fmt: skip
+"""The plugins of the CNI project that a node needs or often has, and of what kind each is."""
+
+_CNI_DIRECTORIES = (Path("/usr/lib/cni"), Path("/usr/libexec/cni"))
+# Of distributions' packages. Not /opt/cni/bin, where clusters put theirs: a sandbox has another one there.
+
+_SYSTEM_DIRECTORIES = "/usr/local/sbin:/usr/sbin:/sbin"  # where runc may be; the PATH of ordinary users lacks them
 _MARK = "hack/local-up-cluster.sh"  # what tells a checkout of Kubernetes from other directories
 
 
@@ -25,7 +35,8 @@ def found(name: str, config: ClusterConfig) -> Iterator[Found]:
     """Return where a binary of this name lies, in the order in which it is looked for."""
     if config.bin_dir:
         directory = Path(config.bin_dir).expanduser().absolute()
-        yield from _existing(Source.BIN_DIR, directory / name, directory / "cni" / name)
+        within = (directory / "cni", directory) if name in CNI_PLUGINS else (directory, directory / "cni")
+        yield from _existing(Source.BIN_DIR, *(folder / name for folder in within))
     checkout = Path(config.checkout).expanduser().absolute() if config.checkout else checkout_above(Path.cwd())
     if checkout:
         output = newest_output(checkout)
@@ -33,7 +44,9 @@ def found(name: str, config: ClusterConfig) -> Iterator[Found]:
             yield from _existing(Source.CHECKOUT, output / name)
     if assets := os.environ.get("KUBEBUILDER_ASSETS"):
         yield from _existing(Source.KUBEBUILDER, Path(assets).expanduser().absolute() / name)
-    if path := shutil.which(name):
+    if name in CNI_PLUGINS:  # never on PATH: what is called `bridge` there is another program
+        yield from _existing(Source.PATH, *(folder / name for folder in _CNI_DIRECTORIES))
+    elif path := shutil.which(name, path=f"{os.environ.get('PATH') or os.defpath}:{_SYSTEM_DIRECTORIES}"):
         yield Found(path=str(Path(path).absolute()), source=Source.PATH)
 
 

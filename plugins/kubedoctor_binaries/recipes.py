@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kubedoctor import Candidate, ClusterConfig, Download, GoBuild
+from kubedoctor_binaries import node
 from kubedoctor_binaries.places import architecture
 
 KUBERNETES_VERSION = "v1.37.2"
@@ -33,6 +34,8 @@ def recipes(name: str, config: ClusterConfig) -> Iterator[Candidate]:
         yield from _kubernetes(name, config)
     elif name in _ETCD:
         yield from _etcd(name, config)
+    else:
+        yield from node.recipes(name, config)
 
 
 def _kubernetes(name: str, config: ClusterConfig) -> Iterator[Candidate]:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import kubedoctor_binaries
 import pytest
-from kubedoctor_binaries import places, recipes
+from kubedoctor_binaries import node, places, recipes
 
 from kubedoctor.cluster.binaries.skew import check_skew
 from kubedoctor.cluster.binaries.versions import Version, suits
-from kubedoctor.components import Candidate, Download, Found, GoBuild, Source
+from kubedoctor.components import Candidate, Download, Found, GoBuild, Source, SourceBuild
 from kubedoctor.config import ClusterConfig
 
 
@@ -22,6 +22,8 @@ def bare_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path / "path"))
     monkeypatch.delenv("KUBEBUILDER_ASSETS", raising=False)
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(places, "_SYSTEM_DIRECTORIES", str(tmp_path / "sbin"))
+    monkeypatch.setattr(places, "_CNI_DIRECTORIES", (tmp_path / "usr/lib/cni",))
 
 
 def candidates(name: str, **wishes: object) -> list[Candidate]:
@@ -45,6 +47,22 @@ def test_directory_of_the_user_holds_binaries_and_cni_plugins(tmp_path: Path) ->
     assert found("kube-apiserver", bin_dir=str(tmp_path / "dir")) == [(Source.BIN_DIR, server)]
     assert found("bridge", bin_dir=str(tmp_path / "dir")) == [(Source.BIN_DIR, bridge)]
     assert found("etcd", bin_dir=str(tmp_path / "dir")) == []
+
+
+def test_plugins_of_cni_are_not_mistaken_for_programs_of_their_name(tmp_path: Path) -> None:
+    """`bridge` is also a program of iproute2, in a directory where a user may have all of their binaries."""
+    plugin, _, _ = make(tmp_path / "dir/cni/bridge"), make(tmp_path / "dir/bridge"), make(tmp_path / "path/bridge")
+    packaged = make(tmp_path / "usr/lib/cni/bridge")
+    assert found("bridge", bin_dir=str(tmp_path / "dir"))[0] == (Source.BIN_DIR, plugin)
+    assert found("bridge") == [(Source.PATH, packaged)]
+
+
+def test_runc_of_the_system_is_found_by_ordinary_users_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runc = make(tmp_path / "sbin/runc")
+    assert found("runc") == [(Source.PATH, runc)]
+    monkeypatch.setenv("PATH", "")
+    make(tmp_path / "here/runc")
+    assert found("runc") == [(Source.PATH, runc)]
 
 
 def test_broken_link_in_the_users_directory_is_offered_to_be_complained_about(tmp_path: Path) -> None:
@@ -133,9 +151,62 @@ def test_every_name_of_ours_can_be_fetched_and_built() -> None:
         "kubelet",
         "kube-proxy",
         "kubectl",
+        "kubeadm",
         "etcd",
+        "runc",
+        "coredns",
+        *node.CONTAINERD,
+        *places.CNI_PLUGINS,
     ):
         assert {type(c) for c in candidates(name)} == {Download, GoBuild}, name
+
+
+@pytest.mark.parametrize(
+    ("name", "url", "checksum", "member"),
+    [
+        ("ctr", "containerd/containerd/releases/download/{version}/containerd-static-{number}-linux-amd64.tar.gz",
+         ".sha256sum", "bin/ctr"),
+        ("ptp", "containernetworking/plugins/releases/download/{version}/cni-plugins-linux-amd64-{version}.tgz",
+         ".sha256", "ptp"),
+        ("coredns", "coredns/coredns/releases/download/{version}/coredns_{number}_linux_amd64.tgz",
+         ".sha256", "coredns"),
+    ],
+)  # fmt: skip
+def test_programs_of_a_node_are_members_of_their_releases(name: str, url: str, checksum: str, member: str) -> None:
+    download = next(c for c in candidates(name, github_url="http://mirror/") if isinstance(c, Download))
+    assert download.url == f"http://mirror/{url}"
+    assert download.checksum_url == download.url + checksum
+    assert download.member == member
+
+
+@pytest.mark.parametrize(("machine", "file"), [("x86_64", "amd64"), ("aarch64", "arm64"), ("armv7l", "armhf")])
+def test_runc_is_a_release_file_by_itself(monkeypatch: pytest.MonkeyPatch, machine: str, file: str) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    download = next(c for c in candidates("runc", github_url="http://mirror") if isinstance(c, Download))
+    base = "http://mirror/opencontainers/runc/releases/download/{version}"
+    assert (download.url, download.checksum_url) == (f"{base}/runc.{file}", f"{base}/runc.sha256sum")
+    assert download.member == ""
+
+
+def test_runc_is_built_with_seccomp() -> None:
+    (build,) = [c for c in candidates("runc") if isinstance(c, GoBuild)]
+    assert (build.cgo, build.tags, build.libraries) == (True, ("seccomp",), ("libseccomp",))
+
+
+@pytest.mark.parametrize("names", [node.CONTAINERD, tuple(places.CNI_PLUGINS)])
+def test_what_belongs_together_is_kept_together_and_built_in_one_go(names: tuple[str, ...]) -> None:
+    recipes_of = [c for name in names for c in candidates(name) if isinstance(c, (Download, GoBuild))]
+    assert len({recipe.folder for recipe in recipes_of}) == 1
+    assert recipes_of[0].folder
+    builds = [recipe for recipe in recipes_of if isinstance(recipe, GoBuild)]
+    assert all(build == builds[0] for build in builds)
+    assert set(builds[0].packages) == set(names)
+
+
+def test_pause_is_compiled_from_c_or_else_from_go() -> None:
+    sources = [c for c in candidates("pause") if isinstance(c, SourceBuild)]
+    assert [source.file for source in sources] == ["pause.c", "pause.go"]
+    assert all("int main" in s.source or "func main" in s.source for s in sources)
 
 
 def test_names_of_others_get_no_recipe() -> None:
