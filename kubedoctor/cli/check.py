@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -104,6 +105,7 @@ class _Run:
     def run(self) -> int:
         """Examine, record, tell; return the exit status."""
         from kubedoctor.checks import Phase, Severity
+        from kubedoctor.cli import recordings
         from kubedoctor.contributions import nothing_on_stdout
         from kubedoctor.doctor.examine import examine
         from kubedoctor.doctor.runner import SECONDS
@@ -117,9 +119,8 @@ class _Run:
         selected = chosen(checks, words(self.selectors))
         ignoring = ignored(checks, words(wishes.ignored))
         fail_on = None if wishes.fail_on == "never" else Severity(wishes.fail_on)
-        recording = self._recording()
-        with nothing_on_stdout():
-            look, targets = self._machine() if recording is None else _recorded(recording)
+        recording = recordings.read(wishes.source) if wishes.source else None
+        with nothing_on_stdout(), self._seen(recording) as (look, targets):
             found = examine(
                 checks,
                 targets,
@@ -149,17 +150,15 @@ class _Run:
             other = "--record" if wishes.record else "--kubeconfig"
             raise UsageError(f"--from looks at no machine, so {other} has no meaning", hint=f"leave out {other}")
 
-    def _recording(self) -> Recording | None:
-        from kubedoctor.cli import recordings
+    def _seen(self, recording: Recording | None) -> AbstractContextManager[tuple[SharedLook, Sequence[Target]]]:
+        """Return what gives a look at the recorded machine or at this one, and what there is to look at."""
+        if recording is None:
+            from kubedoctor.cli.survey import survey
 
-        return recordings.read(self.wishes.source) if self.wishes.source else None
+            return survey(self.app.manager, kubeconfig=self.wishes.kubeconfig or "")
+        from kubedoctor.doctor.recording import replay
 
-    def _machine(self) -> tuple[SharedLook, Sequence[Target]]:
-        """Return a look at this machine, and what there is to look at."""
-        from kubedoctor.doctor.look import SharedLook
-        from kubedoctor.targets import Target, TargetKind
-
-        return SharedLook(), (Target(id="machine", kind=TargetKind.MACHINE, title="this machine"),)
+        return nullcontext((replay(recording), recording.targets))
 
     def _owner(self, check_id: str) -> str:
         plugin = self.app.manager.owner_of(check_id)
@@ -225,9 +224,3 @@ class _Run:
             f"{first.job.check.id} crashed",
             hint=f"details for a report to {first.job.owner or 'its author'} are in {file}" if file else "",
         )
-
-
-def _recorded(recording: Recording) -> tuple[SharedLook, Sequence[Target]]:
-    from kubedoctor.doctor.recording import replay
-
-    return replay(recording), recording.targets

@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "status": ("kubedoctor.cli.status:status", "show how a cluster and its components are", "Cluster"),
     "clusters": ("kubedoctor.cli.clusters:clusters", "list the clusters there are", "Cluster"),
     "check": ("kubedoctor.cli.check:check", "tell what is wrong with this machine and its clusters", "Doctor"),
+    "explain": ("kubedoctor.cli.explain:explain", "tell what a check means and how to mend what it finds", "Doctor"),
     "start": ("kubedoctor.cli.component:start", "start a stopped component", "Components"),
     "stop": ("kubedoctor.cli.component:stop", "stop one component", "Components"),
     "restart": ("kubedoctor.cli.component:restart", "restart a component, with another binary or flags", "Components"),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from kubedoctor.checks import Fix, Severity
 from kubedoctor.doctor.documents import ReportedFinding, Result
 from kubedoctor.report.fix_text import command_of
-from kubedoctor.report.text import cells, styled
+from kubedoctor.report.text import cells, styled, visible
 from kubedoctor.report.wrapping import wrapped
 
 MARKS = {Severity.ERROR: "", Severity.WARNING: "! ", Severity.INFO: "- "}
@@ -28,7 +28,7 @@ class Style:
     verbose: bool = False
     advice: Mapping[str, str] = field(default_factory=dict)
     several: bool = False  # clusters, so that a finding has to say on which
-    hidden: dict[str, list[str]] = field(default_factory=dict)  # by the check that failed; told once
+    hidden: dict[tuple[str, str], list[str]] = field(default_factory=dict)  # by what failed, and target; told once
 
 
 def problem(result: Result, finding: ReportedFinding, style: Style) -> list[str]:
@@ -59,7 +59,8 @@ def ignored(result: Result, finding: ReportedFinding, style: Style) -> list[str]
 
 def _hidden(result: Result, style: Style) -> list[str]:
     """Return the line on checks that were not worth running since this one failed; nothing the second time."""
-    names = style.hidden.pop(result.check, [])
+    concerned = [key for key in style.hidden if key[0] == result.check and result.target in ("machine", key[1])]
+    names = [name for key in concerned for name in style.hidden.pop(key)]
     if not names:
         return []
     text = f"{len(names)} more not looked at: {shortlist(names, style)}"
@@ -72,7 +73,7 @@ def headline(result: Result, finding: ReportedFinding, style: Style, *, indent: 
     lines = wrapped(finding.message, style.width, first=mark)
     name = label(result, style)
     tone = _STYLES[finding.severity]
-    *others, last = lines
+    last = lines[-1]
     shown = [styled(line, tone, colour=style.colour) for line in lines]
     column = style.width - cells(name)
     if cells(last) + len(_GAP) <= column:
@@ -84,7 +85,8 @@ def headline(result: Result, finding: ReportedFinding, style: Style, *, indent: 
 
 def label(result: Result, style: Style) -> str:
     """Return the id of the check, with the target where that could be another one."""
-    return f"{result.check} ({result.target})" if style.several and result.target != "machine" else result.check
+    elsewhere = f" ({result.target})" if style.several and result.target != "machine" else ""
+    return visible(f"{result.check}{elsewhere}")
 
 
 def evidence(finding: ReportedFinding, style: Style, *, indent: str = "  ") -> list[str]:
@@ -125,7 +127,7 @@ def _fix(fix: Fix, first: str, room: int, style: Style) -> list[str]:
     line = f"{first}{summary}{' ' * max(0, room - cells(summary))}{_GAP}{command}"
     if cells(line) <= style.width:
         return [line]
-    return [*wrapped(summary, style.width, first=first), f"{' ' * (len(first) + 2)}{command}"]
+    return [*wrapped(summary, style.width, first=first), f"{' ' * len(first)}{command}"]
 
 
 def _plain(text: str) -> str:

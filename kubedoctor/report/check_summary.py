@@ -25,7 +25,8 @@ def header(report: Report, style: Style, *, complete: bool) -> list[str]:
     line = f"{', '.join(titles)}, {checks}{verdict}"
     if cells(line) <= style.width:
         return [line]
-    return [f"{checks}{verdict}", *(line for title in titles for line in wrapped(title, style.width, first="  "))]
+    lines = wrapped(f"{checks}{verdict}", style.width)
+    return [*lines, *(line for title in titles for line in wrapped(title, style.width, first="  "))]
 
 
 def can_start(report: Report) -> bool:
@@ -68,7 +69,7 @@ def timings(report: Report, *, most: int = 10) -> list[str]:
     several = len(report.targets) > 1
     lines = ["slowest checks"]
     lines += [
-        f"  {result.seconds:7.3f} s  {result.check}{f' ({result.target})' if several else ''}"
+        f"  {result.seconds:7.3f} s  {visible(f'{result.check} ({result.target})' if several else result.check)}"
         for result in slow
         if result.seconds
     ]

@@ -8,8 +8,8 @@ from kubedoctor.checks import Outcome, Severity
 from kubedoctor.doctor.documents import Report, ReportedFinding, Result, failed_before
 from kubedoctor.report.check_findings import Style, ignored, problem, remark
 from kubedoctor.report.check_summary import header, is_machine, notes, summary, timings
-from kubedoctor.report.text import styled
-from kubedoctor.report.wrapping import WIDEST, wrapped
+from kubedoctor.report.text import styled, visible
+from kubedoctor.report.wrapping import NARROWEST, WIDEST, wrapped
 
 
 def render(
@@ -30,7 +30,7 @@ def render(
     """
     clusters = [target for target in report.targets if not is_machine(target)]
     style = Style(
-        width=max(20, min(width, WIDEST)),
+        width=max(NARROWEST, min(width, WIDEST)),
         colour=colour,
         verbose=verbose,
         advice=advice or {},
@@ -74,12 +74,12 @@ def _ignored(report: Report, style: Style) -> list[str]:
     return [styled(line, "dim", colour=style.colour) for line in ("ignored", *lines)] if lines else []
 
 
-def _hidden(report: Report) -> dict[str, list[str]]:
-    """Return for each check that failed those that were skipped for it."""
-    hidden: dict[str, list[str]] = {}
+def _hidden(report: Report) -> dict[tuple[str, str], list[str]]:
+    """Return for each check that failed those that were skipped for it, by their target."""
+    hidden: dict[tuple[str, str], list[str]] = {}
     for result in report.results:
         if root := failed_before(result):
-            hidden.setdefault(root, []).append(result.check)
+            hidden.setdefault((root, result.target), []).append(result.check)
     return hidden
 
 
@@ -92,12 +92,12 @@ def _everything(report: Report, style: Style) -> list[str]:
             continue
         lines += wrapped(target.title, style.width)
         for result in results:
-            said = f"{result.title}: {result.reason}" if result.reason else result.title
-            first = f"  {result.outcome.value.replace('-', ' '):<14}  {result.check}  "
+            first = f"  {result.outcome.value.replace('-', ' '):<14}  {visible(result.check)}  "
+            said = result.reason or ("see above" if result.findings else result.title)
             lines += wrapped(said, style.width, first=first, later=" " * 18)
     return lines
 
 
 def _more(report: Report) -> list[str]:
     first = next(_findings(report, Outcome.FAILED), None)
-    return [f"more: kubedoctor explain {first[0].check}"] if first else []
+    return [f"more: kubedoctor explain {visible(first[0].check)}"] if first else []

@@ -7,6 +7,9 @@ from kubedoctor.report.text import cells, visible
 WIDEST = 120
 """Columns that are used at most: in a wider line the eye does not find what stands at its end."""
 
+NARROWEST = 40
+"""Columns that are used at least: fewer hold no id of a check."""
+
 
 def wrapped(text: str, width: int, *, first: str = "", later: str | None = None) -> list[str]:
     """Return *text* as lines of at most *width* columns that begin with *first* and, after the first, with *later*.
@@ -15,7 +18,7 @@ def wrapped(text: str, width: int, *, first: str = "", later: str | None = None)
     """
     later = " " * cells(first) if later is None else later
     lines, line, is_empty = list[str](), first, True
-    for word in visible(text).split():
+    for word in map(visible, text.split()):
         if not is_empty and cells(line) + 1 + cells(word) > width:
             lines.append(line)
             line, is_empty = later, True
