@@ -84,6 +84,7 @@ class _Reader:
     def _rest(self, limit: int) -> bytes:
         pieces, length = [self._buffer], len(self._buffer)
         self._buffer = b""
+        _within(length, limit)
         while piece := self._receive():
             pieces.append(piece)
             length += len(piece)
