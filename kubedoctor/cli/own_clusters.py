@@ -105,16 +105,19 @@ def _instances(
     cluster: ClusterPaths, status: Status, place: StatusPlace, plan: Plan | None, *, runs: bool, notes: list[str]
 ) -> Iterator[Instance]:
     planned = {one.name: one for one in plan.components} if plan else {}
+    passing = {name for name, one in planned.items() if one.ends}  # does its work and is gone: not missing
     inside = os.environ.get(INSIDE) == cluster.name
     sandboxed = place.kind == "sandbox" and not inside
     entered = place.supervisor.pid if runs and sandboxed else 0
     recorded = [one for one in status.components if one.place == place.name]
     for one in recorded:
+        if one.name in passing:
+            continue
         if runs and one.state == State.EXITED:
             notes.append(f"{one.name} does not run: somebody has stopped it")
             continue
         yield _instance(cluster, one, planned.get(one.name), entered, inside=inside, outside=sandboxed and not runs)
-    for name in planned.keys() - {one.name for one in recorded}:
+    for name in planned.keys() - passing - {one.name for one in recorded}:
         argv = _argv(planned[name], outside=sandboxed and not runs)
         source = f"plan of cluster {cluster.name}"
         yield Instance(name=name, source=source, argv=argv, root=entered, net=entered, log=planned[name].log)

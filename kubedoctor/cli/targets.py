@@ -59,6 +59,8 @@ def _planned(
     wanted = components(config, manager, layers=settled.resolved.origins)
     instances = []
     for one in wanted.components.values():
+        if one.ends:
+            continue  # such as one that imports images: nothing that listens or stays
         argv = _argv(one)
         if config.place_kind is PlaceKind.SANDBOX:
             argv = as_seen_outside(argv, planned_ports(config, one, bound))

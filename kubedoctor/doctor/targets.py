@@ -15,7 +15,7 @@ from kubedoctor.doctor.discovery.instances import Found, Surroundings, find, upd
 from kubedoctor.doctor.discovery.machine import machine_title
 from kubedoctor.doctor.discovery.sharing import hides_processes
 from kubedoctor.facts import FactError, Look
-from kubedoctor.host import Process, processes
+from kubedoctor.host import Process, printable, processes
 from kubedoctor.targets import Instance, Target, TargetKind
 
 MACHINE = Target(id="machine", kind=TargetKind.MACHINE, title="this machine")
@@ -140,7 +140,7 @@ def _by_node(target: Target, _number: int) -> Target:
     flags = (("etcd", "name"), ("kubelet", "hostname-override"), ("kube-apiserver", "advertise-address"))
     names = (one.flag(flag) for name, flag in flags for one in target.all(name))
     node = next((name for name in names if name), "")
-    return replace(target, id=f"{target.id} {node}") if node else target
+    return replace(target, id=f"{target.id} {printable(node)}") if node else target
 
 
 def _by_number(target: Target, number: int) -> Target:

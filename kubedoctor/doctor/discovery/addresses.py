@@ -45,7 +45,7 @@ def endpoint(text: str, *, port: int = 0) -> Endpoint | None:
         return Endpoint(path=f"/{path.lstrip('/')}".replace("/var/run/", "/run/", 1))
     try:
         parts = urlsplit(text if "://" in text else f"//{text}")
-        number = parts.port or port or _PORTS.get(parts.scheme, 0)
+        number = (port or _PORTS.get(parts.scheme, 0)) if parts.port is None else parts.port
     except ValueError:
         return None
     return Endpoint(host=parts.hostname or "", port=number) if number else None

@@ -15,7 +15,7 @@ from kubedoctor.doctor.discovery.layouts import (
     layout_of,
 )
 from kubedoctor.facts import Absent, FactError, Look, fact
-from kubedoctor.host import read_file
+from kubedoctor.host import printable, read_file
 from kubedoctor.targets import Instance, Target, TargetKind
 
 _TITLES = {
@@ -40,9 +40,9 @@ def describe(look: Look, cluster: Cluster) -> Target:
     instances = tuple(one.instance for one in sorted(cluster.members, key=lambda one: _order(one.instance)))
     kubeconfig, notes = _kubeconfig(look, layout, cluster, instances)
     return Target(
-        id=_id(look, layout, instances),
+        id=printable(_id(look, layout, instances)),
         kind=layout.kind,
-        title=_title(look, layout, cluster, instances),
+        title=printable(_title(look, layout, cluster, instances)),
         instances=instances,
         kubeconfig=kubeconfig,
         directory=layout.directory,
@@ -100,7 +100,7 @@ def _title(look: Look, layout: Layout, cluster: Cluster, instances: tuple[Instan
     elif layout.kind is TargetKind.OTHER and not cluster.has(*API):
         title = names
     else:
-        title = _TITLES.get(layout.kind, "cluster of unknown making")
+        title = _TITLES.get(layout.kind, "cluster started by hand")
     if port := _api_port(instances):
         title += f", API at port {port}"
     elif port := min(_etcd_ports(look, instances), default=0):

@@ -13,7 +13,7 @@ from kubedoctor.doctor.discovery.machine import directory, environment_file, exi
 from kubedoctor.doctor.discovery.recognise import component_name
 from kubedoctor.doctor.discovery.settings import kubelet_settings
 from kubedoctor.facts import Absent, FactError, Look, fact
-from kubedoctor.host import read_file, redacted
+from kubedoctor.host import printable, read_file, redacted
 from kubedoctor.host.documents import Value, at, parse_document
 from kubedoctor.host.process import parse_environment
 from kubedoctor.targets import Instance, TargetKind
@@ -43,7 +43,12 @@ class StaticPod:
 def static_pods(look: Look, path: str, root: int) -> tuple[StaticPod, ...]:
     """The components that a manifest of a static pod starts; raise Absent, Denied, Malformed."""
     del look
-    pod = parse_document(read_file(path, root=root, limit=_LIMIT), path)
+    return parse_static_pods(read_file(path, root=root, limit=_LIMIT), path)
+
+
+def parse_static_pods(content: bytes, path: str) -> tuple[StaticPod, ...]:
+    """Return the components in a manifest; none where it is no Pod. Raise Malformed."""
+    pod = parse_document(content, printable(path))
     containers = at(pod, "spec", "containers") if at(pod, "kind") == "Pod" else None
     found = []
     for container in containers if isinstance(containers, list) else ():

@@ -12,7 +12,7 @@ from kubedoctor.doctor.discovery.layouts import Layout, layout_of
 from kubedoctor.doctor.discovery.machine import directory
 from kubedoctor.doctor.discovery.recognise import component_name
 from kubedoctor.facts import Absent, FactError, Look, fact
-from kubedoctor.host import read_file, redacted
+from kubedoctor.host import printable, read_file, redacted
 from kubedoctor.host.documents import Value, at, parse_document
 from kubedoctor.targets import Instance, TargetKind
 
@@ -35,7 +35,12 @@ class KwokctlComponent:
 def kwokctl_components(look: Look, path: str, root: int) -> tuple[KwokctlComponent, ...]:
     """The components in a kwok.yaml that are processes, not containers; raise Absent, Denied, Malformed."""
     del look
-    config = parse_document(read_file(path, root=root, limit=_LIMIT), path)
+    return parse_kwokctl(read_file(path, root=root, limit=_LIMIT), path)
+
+
+def parse_kwokctl(content: bytes, path: str) -> tuple[KwokctlComponent, ...]:
+    """Return the components that the first document of a kwok.yaml lists; raise Malformed."""
+    config = parse_document(content, printable(path))
     listed = at(config, "components")
     found = []
     for one in listed if isinstance(listed, list) else ():

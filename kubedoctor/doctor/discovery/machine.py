@@ -54,8 +54,12 @@ def directory(look: Look, path: str, root: int) -> tuple[str, ...]:
 def unit_command(look: Look, path: str, root: int) -> tuple[str, ...]:
     """The command line that a systemd unit starts, without secrets; raise Absent, Denied, Malformed."""
     del look
-    text = read_text(path, root=root, limit=_LIMIT).replace("\\\n", " ")
-    lines = [line.strip() for line in text.splitlines()]
+    return parse_unit(read_text(path, root=root, limit=_LIMIT), path)
+
+
+def parse_unit(text: str, path: str) -> tuple[str, ...]:
+    """Return the words of the last ExecStart of a unit; raise Malformed."""
+    lines = [line.strip() for line in text.replace("\\\n", " ").splitlines()]
     commands = [line.partition("=")[2].strip().lstrip("@-:+!") for line in lines if line.startswith("ExecStart=")]
     return _words(commands[-1], path) if commands else ()
 
@@ -64,7 +68,12 @@ def unit_command(look: Look, path: str, root: int) -> tuple[str, ...]:
 def environment_file(look: Look, path: str, root: int, name: str) -> tuple[str, ...]:
     """The words of one variable in a file of `NAME="words"`, without secrets; raise Absent, Denied, Malformed."""
     del look
-    for line in read_text(path, root=root, limit=_LIMIT).splitlines():
+    return parse_environment_file(read_text(path, root=root, limit=_LIMIT), path, name)
+
+
+def parse_environment_file(text: str, path: str, name: str) -> tuple[str, ...]:
+    """Return the words in the variable *name*, none where it is not set; raise Malformed."""
+    for line in text.splitlines():
         key, equals, value = line.strip().partition("=")
         if equals and key.removeprefix("export ").strip() == name:
             return tuple(word for part in _words(value, path) for word in _words(part, path))

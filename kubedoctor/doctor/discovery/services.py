@@ -8,7 +8,7 @@ from kubedoctor.doctor.discovery.grouping import Cluster
 from kubedoctor.doctor.discovery.instances import Found
 from kubedoctor.doctor.discovery.machine import directory, exists, unit_command
 from kubedoctor.facts import Absent, FactError, Look, fact
-from kubedoctor.host import read_file, redacted
+from kubedoctor.host import printable, read_file, redacted
 from kubedoctor.host.documents import Value, mapping, parse_document
 from kubedoctor.targets import Instance
 
@@ -22,7 +22,12 @@ _LIMIT = 64 << 10
 def k3s_settings(look: Look, path: str, root: int) -> tuple[str, ...]:
     """The flags that a configuration file of k3s stands for, without secrets; raise Absent, Denied, Malformed."""
     del look
-    settings = mapping(parse_document(read_file(path, root=root, limit=_LIMIT), path))
+    return parse_k3s_settings(read_file(path, root=root, limit=_LIMIT), path)
+
+
+def parse_k3s_settings(content: bytes, path: str) -> tuple[str, ...]:
+    """Return the flags that the settings stand for; raise Malformed."""
+    settings = mapping(parse_document(content, printable(path)))
     return redacted([f"--{name}={text}" for name, value in settings.items() for text in _texts(value)])
 
 

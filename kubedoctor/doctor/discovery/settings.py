@@ -8,15 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kubedoctor.facts import Look, Malformed, fact
-from kubedoctor.host import read_file, read_text
+from kubedoctor.host import printable, read_file, read_text
 from kubedoctor.host.documents import Value, at, parse_document
 
 _LIMIT = 256 << 10
 """Bytes of a configuration file: kubeconfigs with certificates in them have some ten thousand."""
-
-
-def _read(path: str, root: int) -> Value:
-    return parse_document(read_file(path, root=root, limit=_LIMIT), path)
 
 
 def _text(value: Value, *path: str) -> str:
@@ -28,7 +24,12 @@ def _text(value: Value, *path: str) -> str:
 def client_kubeconfig(look: Look, path: str, root: int) -> str:
     """The kubeconfig that a configuration file of kube-scheduler or kube-proxy names, "" when it names none."""
     del look
-    return _text(_read(path, root), "clientConnection", "kubeconfig")
+    return parse_client_kubeconfig(read_file(path, root=root, limit=_LIMIT), path)
+
+
+def parse_client_kubeconfig(content: bytes, path: str) -> str:
+    """Return the kubeconfig that the file names, "" when it names none; raise Malformed."""
+    return _text(parse_document(content, printable(path)), "clientConnection", "kubeconfig")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +44,12 @@ class KubeletSettings:
 def kubelet_settings(look: Look, path: str, root: int) -> KubeletSettings:
     """The runtime endpoint and the directory of static pods in a kubelet's configuration file."""
     del look
-    config = _read(path, root)
+    return parse_kubelet_settings(read_file(path, root=root, limit=_LIMIT), path)
+
+
+def parse_kubelet_settings(content: bytes, path: str) -> KubeletSettings:
+    """Return what the file says; raise Malformed."""
+    config = parse_document(content, printable(path))
     return KubeletSettings(
         runtime=_text(config, "containerRuntimeEndpoint"), static_pods=_text(config, "staticPodPath")
     )
@@ -53,7 +59,12 @@ def kubelet_settings(look: Look, path: str, root: int) -> KubeletSettings:
 def etcd_settings(look: Look, path: str, root: int) -> dict[str, str]:
     """The URLs and the data directory in an etcd configuration file, which counts instead of its flags."""
     del look
-    config = _read(path, root)
+    return parse_etcd_settings(read_file(path, root=root, limit=_LIMIT), path)
+
+
+def parse_etcd_settings(content: bytes, path: str) -> dict[str, str]:
+    """Return what the file says; raise Malformed."""
+    config = parse_document(content, printable(path))
     names = ("listen-client-urls", "advertise-client-urls", "listen-peer-urls", "initial-cluster", "data-dir")
     return {name: text for name in names if (text := _text(config, name))}
 
@@ -62,10 +73,15 @@ def etcd_settings(look: Look, path: str, root: int) -> dict[str, str]:
 def runtime_address(look: Look, path: str, root: int) -> str:
     """The socket that a configuration file of containerd (grpc.address) or CRI-O (crio.api.listen) names, or ""."""
     del look
+    return parse_runtime_address(read_text(path, root=root, limit=_LIMIT), path)
+
+
+def parse_runtime_address(text: str, path: str) -> str:
+    """Return the socket that the TOML text names, "" when it names none; raise Malformed."""
     import tomllib
 
     try:
-        config: Value = tomllib.loads(read_text(path, root=root, limit=_LIMIT))
-    except (tomllib.TOMLDecodeError, RecursionError):
-        raise Malformed(f"{path} is not TOML") from None
+        config: Value = tomllib.loads(text)
+    except (ValueError, RecursionError):  # of its own, and of numbers and dates it takes too lightly
+        raise Malformed(f"{printable(path)} is not TOML") from None
     return _text(config, "grpc", "address") or _text(config, "crio", "api", "listen")
