@@ -32,13 +32,24 @@ from kubedoctor.checks import Check
 from kubedoctor.cluster.documents import Plan, PlannedComponent
 from kubedoctor.cluster.plan import components, make_plan
 from kubedoctor.config import ClusterConfig
-from kubedoctor.doctor.documents import Result
+from kubedoctor.doctor.documents import Report, Result
+from kubedoctor.doctor.examine import examine
 from kubedoctor.doctor.given import FakeLook, Given
 from kubedoctor.doctor.judge import CheckContext, Judgement
+from kubedoctor.doctor.recording import replay, unpack
 from kubedoctor.plugins import Manager, bundled_points
 from kubedoctor.targets import Target, TargetKind
 
-__all__ = ["MACHINE", "FakeLook", "LoadPlugin", "PlannedBinary", "PluginUnderTest", "load_plugin", "run_check"]
+__all__ = [
+    "MACHINE",
+    "FakeLook",
+    "LoadPlugin",
+    "PlannedBinary",
+    "PluginUnderTest",
+    "examine_recording",
+    "load_plugin",
+    "run_check",
+]
 
 MACHINE = Target(id="machine", kind=TargetKind.MACHINE, title="this machine")
 """A machine on which nothing runs and `up` would start nothing."""
@@ -124,3 +135,12 @@ def run_check(check: Check, target: Target = MACHINE, *, facts: Given, now: floa
     if judgement.defect is not None:
         raise judgement.defect
     return judgement.result(check, target)
+
+
+def examine_recording(file: str | Path, *checks: Check) -> Report:
+    """Return what *checks* find on the machine that `kubedoctor check --record FILE` has recorded.
+
+    Raise ValueError for a file that is no recording.
+    """
+    recording = unpack(Path(file).read_bytes())
+    return examine(checks, recording.targets, replay(recording)).report
