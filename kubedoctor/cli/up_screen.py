@@ -101,7 +101,7 @@ def _introduce(app: App, plan: Plan) -> None:
 def _progress(app: App, plan: Plan) -> Progress:
     from kubedoctor.report.progress import Progress
 
-    names = [component.name for component in plan.components]
+    names = [*(one.name for one in plan.components), *(one.name for one in plan.manifests if one.ready)]
     display = Progress(app.console.stderr, names, app.console.is_live)
     display.__enter__()
     return display

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from kubedoctor.cluster import place as places
 from kubedoctor.cluster.control import ControlClient
-from kubedoctor.cluster.documents import Event, PlaceStatus, Plan, State
+from kubedoctor.cluster.documents import WELL, Event, PlaceStatus, Plan, State
 from kubedoctor.cluster.identity import ProcessIdentity, process_state, send
 from kubedoctor.cluster.launch import EarlyKeeper
 from kubedoctor.cluster.paths import PlacePaths
@@ -53,8 +53,8 @@ class Waiting:
 
     def culprit(self, plan: Plan) -> Event | None:
         """Return the last word of the first component in start order that is not ready."""
-        order = (self.states.get(component.name) for component in plan.components)
-        return next((event for event in order if event is not None and event.state != State.READY), None)
+        order = (self.states.get(one.name) for one in (*plan.components, *plan.manifests))
+        return next((event for event in order if event is not None and event.state not in WELL), None)
 
     def stopped_process(self) -> Event | None:
         """Return the last word of a component whose process does not run because of SIGSTOP or the like."""

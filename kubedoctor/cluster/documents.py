@@ -27,6 +27,10 @@ class State(StrEnum):
     DONE = "done"  # it was to do its work and end, and has
 
 
+WELL = frozenset({State.READY, State.DONE})
+"""The states of a component that does what it is there for."""
+
+
 class Phase(StrEnum):
     """The state of a whole place or cluster."""
 

@@ -14,7 +14,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from kubedoctor.cluster.documents import ComponentStatus, Event, Exit, Phase, PlaceStatus, Plan, PlannedComponent, State
+from kubedoctor.cluster.documents import (
+    WELL,
+    ComponentStatus,
+    Event,
+    Exit,
+    Phase,
+    PlaceStatus,
+    Plan,
+    PlannedComponent,
+    State,
+)
 from kubedoctor.cluster.files import write_atomically
 from kubedoctor.cluster.identity import identify
 from kubedoctor.cluster.paths import PlacePaths
@@ -67,7 +77,7 @@ class Record:
             return
         state = State(message["state"])
         reason, ended = str(message.get("message", "")), str(message.get("exit", ""))
-        well = state in (State.READY, State.DONE)
+        well = state in WELL
         changes: dict[str, Any] = {"state": state.value, "ready": well, "reason": reason}
         if pidfd is not None:
             pid = pid_of(pidfd)

@@ -14,8 +14,6 @@ from kubedoctor.cluster.probe import Prober
 EXITS_TO_FAIL, EXITS_WINDOW = 5, 60.0
 """A component that exits so often within so many seconds is given up: it will not mend itself."""
 BACKOFF_LONGEST = 30.0
-WELL = (State.READY, State.DONE)
-"""The states of a component that does what it is there for."""
 RUNS = (State.STARTING, State.READY, State.STOPPING)
 """The states in which there is a process."""
 

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from kubedoctor.cluster.channel import Channel, ChannelClosed
-from kubedoctor.cluster.documents import Plan, State
+from kubedoctor.cluster.documents import WELL, Plan, State
 from kubedoctor.cluster.manifests import Manifests
 from kubedoctor.cluster.probe import Prober, Verdict, Wakeup
 from kubedoctor.cluster.relays import Listener, RelayProcess
-from kubedoctor.cluster.running import EXITS_TO_FAIL, EXITS_WINDOW, RUNS, WELL, Running, Waiter, ended_children
+from kubedoctor.cluster.running import EXITS_TO_FAIL, EXITS_WINDOW, RUNS, Running, Waiter, ended_children
 from kubedoctor.cluster.spawn import describe_exit, spawn
 from kubedoctor.jsonform import from_json
 

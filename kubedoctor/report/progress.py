@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self, TextIO
 
-from kubedoctor.cluster.documents import Event, State
+from kubedoctor.cluster.documents import WELL, Event, State
 from kubedoctor.report.text import cells, elapsed, shortened, styled, visible, wants_colour
 
-_STYLE = {State.READY: "green", State.FAILED: "red", State.BACKOFF: "yellow", State.EXITED: "yellow"}
-_SETTLED = frozenset({State.READY, State.FAILED, State.BACKOFF, State.EXITED})
+_STYLE = {**dict.fromkeys(WELL, "green"), State.FAILED: "red", State.BACKOFF: "yellow", State.EXITED: "yellow"}
+_SETTLED = frozenset({*WELL, State.FAILED, State.BACKOFF, State.EXITED})
 _QUIET_SECONDS = 5.0
 """Without a terminal, what a component waits for is told this long after its last line at the earliest: a start that
 goes well is one line a component, one that hangs still tells where."""
@@ -120,8 +120,8 @@ class Progress:
         if (
             not everything and len(rows) + bool(self._busy) >= lines
         ):  # what has scrolled away could not be changed any more
-            ready = sum(row.state == State.READY for row in rows)
-            rows = [row for row in rows if row.state != State.READY][: max(0, lines - 2 - bool(self._busy))]
+            ready = sum(row.state in WELL for row in rows)
+            rows = [row for row in rows if row.state not in WELL][: max(0, lines - 2 - bool(self._busy))]
             texts = [shortened(f"  {ready} of {len(self._rows)} ready", columns - 1)]
             shown = [len(texts[0])]
         for row in rows:

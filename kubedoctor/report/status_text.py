@@ -17,6 +17,7 @@ _HEAD = ("component", "state", "for", "restarts", "cpu", "memory", "version", ""
 _RIGHT = (2, 3, 4, 5)
 _STYLE = {
     "ready": "green",
+    "done": "green",
     "failed": "red",
     "not-ready": "red",
     "backoff": "yellow",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from kubedoctor.cluster.documents import Event, State
+from kubedoctor.cluster.documents import WELL, Event, State
 from kubedoctor.cluster.files import write_atomically
 from kubedoctor.errors import KubedoctorError, UsageError
 from kubedoctor.jsonform import from_json
@@ -113,7 +113,7 @@ def bring_up(events: Sequence[Event]) -> tuple[list[Span], float | None]:
             span.answered = event.elapsed
         elif event.state == State.STARTING and span.executed is None:
             span.executed = event.elapsed
-        elif event.state == State.READY and span.ready is None:
+        elif event.state in WELL and span.ready is None:
             span.ready = event.elapsed
         elif event.state in (State.FAILED, State.BACKOFF) and span.ready is None and span.failed is None:
             span.failed, span.failure = event.elapsed, event.message or event.exit

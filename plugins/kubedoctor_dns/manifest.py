@@ -83,29 +83,33 @@ def _corefile(config: ClusterConfig) -> str:
     """Return the configuration: upstream's, but for names outside of the cluster.
 
     A sandbox has no way out, so the name servers of the machine would cost every client its whole patience; such names
-    are told to be unknown at once.
+    are told to be unknown at once. Two servers, for CoreDNS asks `template` before `kubernetes`, whatever their order.
     """
     outside = (
-        "template ANY ANY . {\n        rcode NXDOMAIN\n    }"
+        "template ANY ANY {\n        rcode NXDOMAIN\n    }"
         if config.place_kind == "sandbox"
-        else "forward . /etc/resolv.conf {\n        max_concurrent 1000\n    }"
+        else "forward . /etc/resolv.conf {\n        max_concurrent 1000\n    }\n    cache 30"
     )
     return f"""\
-.:53 {{
+{config.dns_domain}:53 in-addr.arpa:53 ip6.arpa:53 {{
     errors
     health
     ready
     kubernetes {config.dns_domain} in-addr.arpa ip6.arpa {{
         pods insecure
-        fallthrough in-addr.arpa ip6.arpa
         ttl 30
     }}
     prometheus :9153
-    {outside}
     cache 30
-    loop
     reload
     loadbalance
+}}
+.:53 {{
+    errors
+    prometheus :9153
+    {outside}
+    loop
+    reload
 }}
 """
 

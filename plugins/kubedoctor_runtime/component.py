@@ -8,7 +8,7 @@ NAME = "containerd"
 SOCKET = "/run/containerd/containerd.sock"
 CONFIG = "containerd.toml"
 
-PAUSE = Image(name="registry.k8s.io/pause:3.10.1", binary="pause", path="/pause", user="65535:65535")
+PAUSE = Image(name="registry.k8s.io/pause:3.10.2", binary="pause", path="/pause", user="65535:65535")
 """The container that holds a pod's namespaces; made of a binary, so that no registry is asked for it."""
 
 CNI_BINARIES, CNI_CONFIGURATION = "/opt/cni/bin", "/etc/cni/net.d"
