@@ -32,6 +32,12 @@ if TYPE_CHECKING:
     from kubedoctor.host.cgroup import CgroupLayout as CgroupLayout
     from kubedoctor.host.cgroup import Cgroups as Cgroups
     from kubedoctor.host.cgroup import cgroups as cgroups
+    from kubedoctor.host.cluster_network import KubeletDns as KubeletDns
+    from kubedoctor.host.cluster_network import Node as Node
+    from kubedoctor.host.cluster_network import ServiceNetwork as ServiceNetwork
+    from kubedoctor.host.cluster_network import nodes as nodes
+    from kubedoctor.host.cluster_network import service_network as service_network
+    from kubedoctor.host.cluster_network import told_dns as told_dns
     from kubedoctor.host.disk import DiskSpace as DiskSpace
     from kubedoctor.host.disk import disk_space as disk_space
     from kubedoctor.host.disk import in_time as in_time
@@ -129,8 +135,10 @@ if TYPE_CHECKING:
     from kubedoctor.host.routing import default_routes as default_routes
     from kubedoctor.host.routing import route_to as route_to
     from kubedoctor.host.routing import routes as routes
+    from kubedoctor.host.rules import Leading as Leading
     from kubedoctor.host.services import RuleTable as RuleTable
     from kubedoctor.host.services import ServiceRules as ServiceRules
+    from kubedoctor.host.services import Way as Way
     from kubedoctor.host.services import rule_chains as rule_chains
     from kubedoctor.host.services import service_rules as service_rules
     from kubedoctor.host.sockets import Listener as Listener
@@ -166,7 +174,9 @@ _HOME: dict[str, str] = {
     "KubeconfigContext": "kubeconfigs",
     "KubeconfigFact": "kubeconfigs",
     "KubeconfigUser": "kubeconfigs",
+    "KubeletDns": "cluster_network",
     "LEASE_DEADLINE": "leaders",
+    "Leading": "rules",
     "Lease": "leases",
     "LeaseView": "leases",
     "Link": "interfaces",
@@ -175,6 +185,7 @@ _HOME: dict[str, str] = {
     "ModuleState": "kernel",
     "Mount": "mountinfo",
     "NOBODY": "endpoints",
+    "Node": "cluster_network",
     "Owner": "owner",
     "Process": "process",
     "PublicKeyFact": "keys",
@@ -182,11 +193,13 @@ _HOME: dict[str, str] = {
     "Route": "routing",
     "RuleTable": "services",
     "Sample": "endpoints",
+    "ServiceNetwork": "cluster_network",
     "ServiceRules": "services",
     "Swap": "meminfo",
     "Tls": "http",
     "Value": "documents",
     "WantedPort": "ports",
+    "Way": "services",
     "addresses": "interfaces",
     "ago": "leases",
     "api_addresses": "leases",
@@ -234,6 +247,7 @@ _HOME: dict[str, str] = {
     "mount_of": "mountinfo",
     "mounts": "mountinfo",
     "netlink_dump": "agent",
+    "nodes": "cluster_network",
     "open_path": "files",
     "our_namespaces": "process",
     "parse_certificates": "certificates",
@@ -260,6 +274,7 @@ _HOME: dict[str, str] = {
     "secure_ports": "ports",
     "seen_lease": "leaders",
     "served_certificate": "tls",
+    "service_network": "cluster_network",
     "service_rules": "services",
     "silence_finding": "liveness",
     "socket_holders": "sockets",
@@ -267,6 +282,7 @@ _HOME: dict[str, str] = {
     "swaps": "meminfo",
     "sysctl": "kernel",
     "tls_files": "http",
+    "told_dns": "cluster_network",
     "udp_socket": "agent",
     "untaken_finding": "leaders",
     "user_name": "owner",

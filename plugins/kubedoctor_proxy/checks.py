@@ -3,5 +3,7 @@
 from __future__ import annotations
 
 from kubedoctor import Check
+from kubedoctor_proxy.leftovers import leftover_rules
+from kubedoctor_proxy.service import kubernetes_service_missing
 
-CHECKS: tuple[Check, ...] = ()
+CHECKS: tuple[Check, ...] = (kubernetes_service_missing, leftover_rules)
