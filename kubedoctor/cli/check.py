@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -137,10 +137,12 @@ class _Run:
             )
             if wishes.record:
                 self._record(wishes.record, look, targets)
+        problems = tuple(f"{problem.owner}: {problem.message}" for problem in manager.problems)
+        report = replace(found.report, problems=problems)
         for place in places:
-            self._write(place, found.report, checks, recording)
+            self._write(place, report, checks, recording)
         self._tell_crashes(found.crashes)
-        return exit_code(found.report.results, fail_on, strict=wishes.strict)
+        return exit_code(report.results, fail_on, strict=wishes.strict, left_out=bool(problems))
 
     def _refuse_contradictions(self) -> None:
         wishes = self.wishes

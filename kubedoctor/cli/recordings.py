@@ -18,24 +18,27 @@ def read(file: str) -> Recording:
     from kubedoctor.doctor.recording import LARGEST, unpack
 
     try:
-        if file == "-":
-            data = sys.stdin.buffer.read(LARGEST + 1)
-        else:
-            # Non-blocking: a named pipe that nobody writes to must not keep us waiting.
-            descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-            with os.fdopen(descriptor, "rb") as stream:
-                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                    raise UsageError(f"{file} is not a regular file", hint="--from - reads from stdin")
-                data = stream.read(LARGEST + 1)
-    except (OSError, ValueError) as problem:
-        reason = problem.strerror if isinstance(problem, OSError) else problem
-        raise UsageError(f"--from {file}: {reason}") from None
+        data = sys.stdin.buffer.read(LARGEST + 1) if file == "-" else _content(file, LARGEST + 1)
+    except OSError as problem:
+        raise UsageError(f"--from {file}: {problem.strerror}") from None
     try:
         return unpack(data)
     except ValueError as problem:
         raise UsageError(
             f"{file} cannot be read as a recording: {problem}", hint="`kubedoctor check --record FILE` makes one"
         ) from None
+
+
+def _content(file: str, limit: int) -> bytes:
+    # Non-blocking: a named pipe that nobody writes to must not keep us waiting.
+    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise UsageError(f"--from {file}: it is not a regular file", hint="--from - reads from stdin")
+        with open(descriptor, "rb", closefd=False) as stream:
+            return stream.read(limit)
+    finally:
+        os.close(descriptor)
 
 
 def write(file: str, recording: Recording) -> None:

@@ -75,6 +75,7 @@ class Report:
     causes: tuple[Cause, ...] = ()
     results: tuple[Result, ...] = ()
     timings: Mapping[str, float] = field(default_factory=dict)  # seconds per fact, with --timings
+    problems: tuple[str, ...] = ()  # of plugins: what had to be left out, and why
     schema_version: int = SCHEMA_VERSION
     kind: str = "Report"
 

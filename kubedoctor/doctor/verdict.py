@@ -50,15 +50,20 @@ def is_ok(results: Sequence[Result], fail_on: Severity | None) -> bool:
     return not is_failing(results, fail_on) and could_tell(results)
 
 
-def exit_code(results: Sequence[Result], fail_on: Severity | None, *, strict: bool = False) -> ExitCode:
-    """Return the exit status of `check`; with *strict*, everything has to be seen."""
+def exit_code(
+    results: Sequence[Result], fail_on: Severity | None, *, strict: bool = False, left_out: bool = False
+) -> ExitCode:
+    """Return the exit status of `check`; with *strict*, everything has to be seen, by all plugins.
+
+    *left_out* says that a plugin, or a part of one, could not be used.
+    """
     if is_failing(results, fail_on):
         return ExitCode.NOT_WELL
     if any(result.outcome is Outcome.CRASHED for result in results):
         return ExitCode.DEFECT
-    if not could_tell(results) or (strict and any(result.outcome in BLIND for result in results)):
+    if strict and (left_out or any(result.outcome in BLIND for result in results)):
         return ExitCode.CANNOT_TELL
-    return ExitCode.OK
+    return ExitCode.OK if could_tell(results) else ExitCode.CANNOT_TELL
 
 
 def _could_look(found: Sequence[Result]) -> bool:
