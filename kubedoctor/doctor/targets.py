@@ -119,29 +119,33 @@ def _joined(target: Target, cluster: Cluster) -> Target:
 
 
 def unique(targets: Sequence[Target]) -> tuple[Target, ...]:
-    """Return *targets* with ids that are each the only one, the same in every run as long as the same things run."""
+    """Return *targets* with ids that are each the only one, the same in every run as long as the same things run.
+
+    The machine and clusters of ours keep theirs as long as they differ; others get the name of their node, or a number.
+    """
     found = list(targets)
-    for distinguish in (_by_node, _by_number):
-        for twins in _of_equal_id(found):
-            for number, position in enumerate(twins[1:] if distinguish is _by_number else twins, 2):
-                found[position] = distinguish(found[position], number)
+    for name, count in Counter(one.id for one in targets).items():
+        twins = [place for place, one in enumerate(found) if one.id == name]
+        if count == 1 or any(found[place].kind in (TargetKind.MACHINE, TargetKind.KUBEDOCTOR) for place in twins):
+            continue
+        for place, node in zip(twins, _nodes([found[place] for place in twins]), strict=True):
+            found[place] = replace(found[place], id=f"{name} {node}")
+    taken: set[str] = set()
+    for place, one in enumerate(found):
+        numbers = (f"{one.id} #{number}" for number in range(2, len(found) + 2))
+        found[place] = replace(one, id=next(name for name in (one.id, *numbers) if name not in taken))
+        taken.add(found[place].id)
     return tuple(found)
 
 
-def _of_equal_id(targets: Sequence[Target]) -> list[list[int]]:
-    count = Counter(one.id for one in targets)
-    return [[place for place, one in enumerate(targets) if one.id == name] for name in count if count[name] > 1]
-
-
-def _by_node(target: Target, _number: int) -> Target:
-    """Return the target with the name of its node in its id; the machine and clusters of ours keep theirs."""
-    if target.kind in (TargetKind.MACHINE, TargetKind.KUBEDOCTOR):
-        return target
-    flags = (("etcd", "name"), ("kubelet", "hostname-override"), ("kube-apiserver", "advertise-address"))
-    names = (one.flag(flag) for name, flag in flags for one in target.all(name))
-    node = next((name for name in names if name), "")
-    return replace(target, id=f"{target.id} {printable(node)}") if node else target
-
-
-def _by_number(target: Target, number: int) -> Target:
-    return replace(target, id=f"{target.id} #{number}")
+def _nodes(twins: Sequence[Target]) -> list[str]:
+    """Return a name for the node of each: what their components are told, if that tells them apart, else a number."""
+    for component, flag in (
+        ("kubelet", "hostname-override"),
+        ("etcd", "name"),
+        ("kube-apiserver", "advertise-address"),
+    ):
+        names = [printable(one.flag(flag)) if (one := twin.first(component)) else "" for twin in twins]
+        if all(names) and len(set(names)) == len(twins):
+            return names
+    return [f"#{number}" for number in range(1, len(twins) + 1)]

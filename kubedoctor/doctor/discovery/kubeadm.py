@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from kubedoctor.doctor.discovery.addresses import DEFAULT_RUNTIME, endpoint, path_of
-from kubedoctor.doctor.discovery.grouping import CRI, Cluster
+from kubedoctor.doctor.discovery.addresses import DEFAULT_RUNTIME, endpoint, path_of, runtime_socket
+from kubedoctor.doctor.discovery.grouping import API, CRI, Cluster
 from kubedoctor.doctor.discovery.instances import Found
 from kubedoctor.doctor.discovery.layouts import KUBERNETES_DIRECTORY, Layout, layout_of
 from kubedoctor.doctor.discovery.machine import directory, environment_file, exists
@@ -97,7 +97,7 @@ def add_what_should_run(look: Look, clusters: list[Cluster]) -> None:
     host = node or Cluster([], layout=Layout(TargetKind.KUBEADM))
     if node is None:
         _add_static_pods(look, host, _OURS)
-    _add_kubelet(look, host, _OURS)
+    _add_kubelet(look, host, _OURS, clusters)
     if node is None and (host.members or host.notes):
         clusters.append(host)
 
@@ -152,7 +152,7 @@ def _static_pod_directory(look: Look, cluster: Cluster, place: _Place) -> str:
         return ""
 
 
-def _add_kubelet(look: Look, cluster: Cluster, place: _Place) -> None:
+def _add_kubelet(look: Look, cluster: Cluster, place: _Place, clusters: list[Cluster]) -> None:
     """Add the kubelet, and the runtime it is to use, where kubeadm's files are there and they do not run."""
     try:
         files = [f"{KUBERNETES_DIRECTORY}/{name}" for name in ("kubelet.conf", "bootstrap-kubelet.conf")]
@@ -169,7 +169,7 @@ def _add_kubelet(look: Look, cluster: Cluster, place: _Place) -> None:
         argv = (program or "kubelet", *flags, *_kubelet_flags(look))
         _add(cluster, place, Instance(name="kubelet", source=f"file {KUBELET_CONFIG}", argv=argv, executable=program))
     if not cluster.has(*CRI):
-        _add_runtime(look, cluster, place)
+        _add_runtime(look, cluster, place, clusters)
 
 
 def _kubelet_flags(look: Look) -> tuple[str, ...]:
@@ -182,7 +182,8 @@ def _kubelet_flags(look: Look) -> tuple[str, ...]:
     return words
 
 
-def _add_runtime(look: Look, cluster: Cluster, place: _Place) -> None:
+def _add_runtime(look: Look, cluster: Cluster, place: _Place, clusters: list[Cluster]) -> None:
+    """Add the runtime the kubelet is to use: the one that runs there, else the one that is installed."""
     kubelet = cluster.all("kubelet")[0].instance
     told = kubelet.flag("container-runtime-endpoint")
     if not told:
@@ -191,9 +192,18 @@ def _add_runtime(look: Look, cluster: Cluster, place: _Place) -> None:
         except FactError:
             told = ""
     wanted = endpoint(told or DEFAULT_RUNTIME)
-    name = next((one for one in CRI if wanted and one in wanted.path.rpartition("/")[2]), "")
-    if name and (program := _program(look, name)):
-        source = f"runtime of the kubelet at {wanted.path if wanted else ''}"
+    if wanted is None or not wanted.path:
+        return
+    for other in [one for one in clusters if one is not cluster and one.given < 0 and place.home in one.homes]:
+        for member in other.all(*CRI):
+            if not other.has("kubelet", *API) and wanted in runtime_socket(look, member.instance):
+                other.members.remove(member)
+                cluster.members.append(member)
+        if not other.members:
+            clusters.remove(other)
+    name = next((one for one in CRI if one in wanted.path.rpartition("/")[2]), "")
+    if name and not cluster.has(*CRI) and (program := _program(look, name)):
+        source = f"runtime of the kubelet at {wanted.path}"
         _add(cluster, place, Instance(name=name, source=source, argv=(program,), executable=program))
 
 
