@@ -75,13 +75,15 @@ def issue(
     key: Key | None = None,
     organizations: Iterable[str] = (),
     now: datetime | None = None,
-    begins: float = -1,
+    begins: float | None = None,
     days: float = 365,
     ca: bool = False,
     usages: Iterable[str] = ("server", "client"),
     identifiers: bool = True,
 ) -> Issued:
-    """A certificate that begins and ends *begins* and *days* days from *now*."""
+    """A certificate that begins and ends *begins* and *days* days from *now*; one that is over had a year."""
+    if begins is None:
+        begins = -1 if days > 0 else days - 365
     key = key or new_key()
     now = now or NOW
     subject = x509.Name(

@@ -1,0 +1,55 @@
+"""Seeing as much as can be seen: what cannot is remembered, so that the rest still counts and nothing passes unseen."""
+
+from __future__ import annotations
+
+from typing import ParamSpec, TypeVar
+
+from kubedoctor import Absent, Context, Fact, FactError, Malformed, host
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Sight:
+    """The facts of one check. `finish` at its end raises the first error that left something unknown."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self._unseen: dict[str, FactError] = {}
+
+    def get(self, fact: Fact[P, T], *args: P.args, **kwargs: P.kwargs) -> T | FactError:
+        """Return the value, or the error that stands in its place.
+
+        Absent and Malformed are seen: something is not there, or is no good. Anything else makes the check unknown.
+        """
+        try:
+            return self.context.get(fact, *args, **kwargs)
+        except (Absent, Malformed) as problem:
+            return problem
+        except FactError as problem:
+            self._unseen.setdefault(problem.reason, problem)
+            return problem
+
+    def kubeconfig(self, path: str, root: int) -> host.KubeconfigFact | FactError:
+        """Return what a kubeconfig says."""
+        found = self.get(host.kubeconfig, path, root)
+        return found  # noqa: RET504 - mypy takes the type of the fact from an outer one
+
+    def certificates(self, path: str, root: int) -> tuple[host.CertificateFact, ...] | FactError:
+        """Return the certificates of a file."""
+        found = self.get(host.certificates, path, root)
+        return found  # noqa: RET504 - mypy takes the type of the fact from an outer one
+
+    def key(self, path: str, root: int) -> host.PublicKeyFact | FactError:
+        """Return the key of a file."""
+        found = self.get(host.public_key, path, root)
+        return found  # noqa: RET504 - mypy takes the type of the fact from an outer one
+
+    def finish(self) -> None:
+        """Raise the first error, which also tells how many things beside it could not be seen."""
+        if not self._unseen:
+            return
+        first, *others = self._unseen.values()
+        if others:
+            raise type(first)(f"{first.reason} (and {len(others)} more)")
+        raise first
