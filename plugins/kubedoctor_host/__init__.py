@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
-from kubedoctor import Check, hookimpl
+from kubedoctor import Check, Fact, hookimpl
 
-__all__ = ["kubedoctor_checks"]
+__all__ = ["kubedoctor_checks", "kubedoctor_facts"]
+
+
+@hookimpl
+def kubedoctor_facts() -> Iterable[Fact[Any, Any]]:
+    """Return what configuration files say about swap, eviction and where data is kept."""
+    from kubedoctor_host.facts import FACTS
+
+    return FACTS
 
 
 @hookimpl

@@ -1,0 +1,123 @@
+"""The kubelets of the machine, and what they are set to: flags count more than drop-ins, those more than the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from kubedoctor import Absent, Context, Instance, host
+from kubedoctor_host.facts import KubeletFile, kubelet_drop_ins, kubelet_file
+
+T = TypeVar("T")
+NAMES = ("kubelet", "kubelite")
+FILE = "/var/lib/kubelet/config.yaml"
+"""Where kubeadm and most others put it."""
+
+DEFAULT_EVICTION: Mapping[str, str] = {
+    "memory.available": "100Mi",
+    "nodefs.available": "10%",
+    "nodefs.inodesFree": "5%",
+    "imagefs.available": "15%",
+    "imagefs.inodesFree": "5%",
+}
+"""pkg/kubelet/apis/config/v1beta1/defaults_linux.go; all of them go as soon as one is set, unless it says to merge."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kubelet:
+    """A kubelet that runs, would be run by `up`, or has only left its configuration file (`instance` has no argv)."""
+
+    instance: Instance
+    fails_on_swap: bool
+    swap_behavior: str
+    eviction: Mapping[str, str]
+
+    @property
+    def where(self) -> str:
+        """Which one it is, in words."""
+        if self.instance.is_running:
+            return f"kubelet (pid {self.instance.pid})"
+        return f"kubelet of {self.instance.source}"
+
+
+def kubelets(context: Context) -> Iterator[Kubelet]:
+    """Yield the kubelets of the machine: those that run, and those that `up` would start.
+
+    When there are none, the one whose file is in its usual place: a kubelet that ended at once is not seen to run.
+    Raise FactError when it cannot be told what one is set to.
+    """
+    running = [_instance(one) for one in context.get(host.processes) if _name(one) in NAMES]
+    planned = [one for one in context.target.all(*NAMES) if not one.is_running]
+    for instance in (*running, *planned):
+        yield kubelet(context, instance)
+    if not running and not planned:
+        left = Instance(name="kubelet", source=FILE, argv=("kubelet", f"--config={FILE}"))
+        try:
+            context.get(kubelet_file, FILE, 0)
+        except Absent:
+            return
+        yield kubelet(context, left)
+
+
+def kubelet(context: Context, instance: Instance) -> Kubelet:
+    """Return what the kubelet that *instance* is, is set to."""
+    layers = list(_layers(context, instance))
+    fails = _last([layer.fail_swap_on for layer in layers])
+    flag = instance.flag("fail-swap-on")
+    if flag:
+        fails = flag.lower() not in ("false", "f", "0")
+    return Kubelet(
+        instance=instance,
+        fails_on_swap=True if fails is None else fails,
+        swap_behavior=_last([layer.swap_behavior for layer in layers]) or "NoSwap",
+        eviction=_eviction(instance, layers),
+    )
+
+
+def _layers(context: Context, instance: Instance) -> Iterator[KubeletFile]:
+    path = instance.path("config")
+    if path:
+        try:
+            yield context.get(kubelet_file, path, instance.root)
+        except Absent:
+            if not instance.planned:
+                raise
+            yield KubeletFile(fail_swap_on=False)  # `up` writes it, with failSwapOn off unless the user wants it
+    directory = instance.path("config-dir")
+    if directory:
+        for drop_in in context.get(kubelet_drop_ins, directory, instance.root):
+            yield context.get(kubelet_file, drop_in, instance.root)
+
+
+def _last(values: list[T | None]) -> T | None:
+    return next((value for value in reversed(values) if value is not None), None)
+
+
+def _eviction(instance: Instance, layers: list[KubeletFile]) -> Mapping[str, str]:
+    flag = instance.flag("eviction-hard")
+    if flag:
+        pairs = (part.partition("<") for part in flag.split(","))
+        return {name.strip(): value.strip() for name, _, value in pairs if value.strip()}
+    wanted = _last([layer.eviction_hard for layer in layers])
+    if not wanted:
+        return DEFAULT_EVICTION
+    return {**DEFAULT_EVICTION, **wanted} if _last([layer.merges_defaults for layer in layers]) else wanted
+
+
+def _instance(process: host.Process) -> Instance:
+    return Instance(
+        name="kubelet",
+        source=f"process {process.pid}",
+        pid=process.pid,
+        argv=process.argv,
+        directory=process.directory,
+        uid=process.uid,
+        started=process.started,
+        state=process.state,
+        root=0 if process.root_is_ours else process.pid,
+    )
+
+
+def _name(process: host.Process) -> str:
+    return process.argv[0].rpartition("/")[2] if process.argv else ""
