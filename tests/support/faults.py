@@ -23,10 +23,15 @@ RECORDINGS = Path(__file__).parents[1] / "fixtures" / "recordings"
 
 @dataclass(frozen=True)
 class Seen:
-    """A report of `kubedoctor check`."""
+    """What `kubedoctor check` reports of the machine and one cluster; others may run here, and be ill."""
 
     status: int
     report: Mapping[str, Any]
+    cluster: str
+
+    @property
+    def results(self) -> list[Mapping[str, Any]]:
+        return [one for one in self.report["results"] if one["target"] in ("machine", self.cluster)]
 
     def outcome(self, check: str, target: str = "") -> str:
         """Return what became of a check, the worst of several targets."""
@@ -39,7 +44,7 @@ class Seen:
         """Return the findings of a check, or of all."""
         return [
             finding
-            for result in self.report["results"]
+            for result in self.results
             for finding in result["findings"]
             if check in ("", result["check"]) and severity in ("", finding["severity"])
         ]
@@ -48,7 +53,7 @@ class Seen:
         """Return the checks that have findings of this severity."""
         return {
             str(result["check"])
-            for result in self.report["results"]
+            for result in self.results
             if any(finding["severity"] == severity for finding in result["findings"])
         }
 
@@ -60,24 +65,24 @@ class Seen:
     def blind(self) -> dict[str, str]:
         """Return the checks that could not look, and why."""
         words = ("unknown", "timed-out", "crashed")
-        return {str(one["check"]): str(one["reason"]) for one in self.report["results"] if one["outcome"] in words}
+        return {str(one["check"]): str(one["reason"]) for one in self.results if one["outcome"] in words}
 
     def _of(self, check: str, target: str) -> list[Mapping[str, Any]]:
-        found = [one for one in self.report["results"] if one["check"] == check and target in ("", one["target"])]
+        found = [one for one in self.results if one["check"] == check and target in ("", one["target"])]
         assert found, f"there is no result of {check}"
         return found
 
 
 def examined(
-    cli: Kubedoctor, *arguments: str, fixture: str = "", env: Mapping[str, str] | None = None, status: int | None = None
+    cli: Kubedoctor, *arguments: str, fixture: str = "", name: str = "local", env: Mapping[str, str] | None = None
 ) -> Seen:
     """Run `kubedoctor check`; the recording becomes the fixture of that name when recordings are wished for."""
     recording = []
     if fixture and (directory := os.environ.get("KUBEDOCTOR_RECORDINGS")):
         recording = ["--record", str(Path(directory) / f"{fixture}.json.gz")]
     done = cli("check", *arguments, *recording, "-o", "json", env=env)
-    assert done.status in ((0, 1, 4) if status is None else (status,)), f"{done.status}\n{done.out}\n{done.err}"
-    return Seen(done.status, done.json)
+    assert done.status in (0, 1, 4), f"{done.status}\n{done.out}\n{done.err}"
+    return Seen(done.status, done.json, name)
 
 
 def inside(

@@ -34,7 +34,7 @@ def argv_of(cli: Kubedoctor, component: str) -> list[str]:
 
 def test_nothing_is_found_on_a_healthy_etcd(cli: Kubedoctor) -> None:
     cli.ok("up", *ETCD)
-    seen = examined(cli, CHECKS, status=0)
+    seen = examined(cli, CHECKS)
     assert seen.findings() == []
     assert seen.blind() == {}
     assert seen.outcome("etcd.unhealthy", "local") == "passed"
@@ -45,7 +45,7 @@ def test_a_port_that_somebody_holds_inside_is_named_with_its_holder(cli: Kubedoc
     cli.ok("stop", "etcd")
     with holding(cli, 2379):
         assert cli("start", "etcd").status == 1  # it fails five times, which takes a while
-        seen = examined(cli, CHECKS, fixture="etcd.port-taken", status=1)
+        seen = examined(cli, CHECKS, fixture="etcd.port-taken")
     assert "python3 -c" in seen.message("etcd.port-taken")
     assert "port 2379, which etcd needs" in seen.message("etcd.port-taken")
     assert seen.failed() == {"etcd.port-taken"}
@@ -55,10 +55,10 @@ def test_a_port_that_somebody_holds_inside_is_named_with_its_holder(cli: Kubedoc
 def test_a_port_that_somebody_holds_outside_is_found_before_anything_starts(cli: Kubedoctor) -> None:
     with socket.create_server(("127.0.0.1", 0)) as holder:
         port = str(holder.getsockname()[1])
-        seen = examined(cli, "Port-2379", "--phase", "preflight", env={"ETCD_PORT": port}, status=1)
+        seen = examined(cli, "Port-2379", "--phase", "preflight", env={"ETCD_PORT": port})
     assert f"(pid {os.getpid()}, user" in seen.message("etcd.port-taken")
     assert f"port {port}, which etcd needs" in seen.message("etcd.port-taken")
-    free = examined(cli, "Port-2379", "--phase", "preflight", env={"ETCD_PORT": str(free_port())}, status=0)
+    free = examined(cli, "Port-2379", "--phase", "preflight", env={"ETCD_PORT": str(free_port())})
     assert free.outcome("etcd.port-taken") == "passed"
 
 
@@ -75,7 +75,7 @@ def test_a_second_etcd_on_the_same_data_is_found_though_its_log_is_empty(cli: Ku
     with inside(cli, *argv_of(cli, "etcd"), *second) as process:
         try:
             assert eventually(lambda: len(who_has_open(cli, "member/snap/db")) == 2)
-            seen = examined(cli, CHECKS, fixture="etcd.data-dir-in-use", status=1)
+            seen = examined(cli, CHECKS, fixture="etcd.data-dir-in-use")
         finally:
             process.send_signal(signal.SIGTERM)
     (message,) = {str(finding["message"]) for finding in seen.findings("etcd.data-dir-in-use")}
@@ -102,7 +102,7 @@ def who_has_open(cli: Kubedoctor, end: str) -> set[int]:
 def test_data_that_another_etcd_uses_is_found_before_anything_starts(cli: Kubedoctor, tmp_path: Path) -> None:
     data = tmp_path / "data"
     cli.ok("up", "--name", "other", *ETCD, env={"ETCD_DIR": str(data)})
-    seen = examined(cli, "etcd.data-dir-in-use", "--phase", "preflight", env={"ETCD_DIR": str(data)}, status=1)
+    seen = examined(cli, "etcd.data-dir-in-use", "--phase", "preflight", env={"ETCD_DIR": str(data)})
     assert f"has locked the data in {data}" in seen.message("etcd.data-dir-in-use")
     assert f"(pid {pids(cli, '--name', 'other')['etcd']}," in seen.message("etcd.data-dir-in-use")
 
@@ -112,7 +112,7 @@ def test_a_stopped_etcd_is_told_from_a_dead_one(cli: Kubedoctor) -> None:
     etcd = pids(cli)["etcd"]
     os.kill(etcd, signal.SIGSTOP)
     try:
-        seen = examined(cli, CHECKS, fixture="etcd.unhealthy", status=1)
+        seen = examined(cli, CHECKS, fixture="etcd.unhealthy")
     finally:
         os.kill(etcd, signal.SIGCONT)
     (finding,) = seen.findings("etcd.unhealthy")
@@ -120,7 +120,7 @@ def test_a_stopped_etcd_is_told_from_a_dead_one(cli: Kubedoctor) -> None:
     assert finding["fixes"][0]["steps"][0]["argv"] == ["kill", "-CONT", str(etcd)]
     assert seen.failed() == {"etcd.unhealthy"}
     assert seen.outcome("etcd.alarm-raised", "local") == "skipped"
-    assert examined(cli, CHECKS, status=0).findings() == []
+    assert examined(cli, CHECKS).findings() == []
 
 
 def test_a_full_database_raises_an_alarm_that_readyz_does_not_tell(cli: Kubedoctor) -> None:
@@ -128,7 +128,7 @@ def test_a_full_database_raises_an_alarm_that_readyz_does_not_tell(cli: Kubedoct
     fill(cli)
     ready = cli.ok("enter", "curl", "-s", "http://127.0.0.1:2381/readyz")
     assert ready.out.startswith("ok")
-    seen = examined(cli, CHECKS, fixture="etcd.alarm-raised", status=1)
+    seen = examined(cli, CHECKS, fixture="etcd.alarm-raised")
     assert "has raised NOSPACE: its database is full (4 MiB of 4 MiB" in seen.message("etcd.alarm-raised")
     assert seen.failed() == {"etcd.alarm-raised"}
     assert seen.outcome("etcd.unhealthy", "local") == "passed"
@@ -158,7 +158,7 @@ def fill(cli: Kubedoctor) -> None:
 
 def test_a_variable_of_etcds_in_our_environment_is_mentioned_and_is_no_error(cli: Kubedoctor) -> None:
     stray = {"ETCD_INITIAL_CLUSTER": "infra0=http://10.0.1.10:2380", "ETCD_PORT": str(free_port())}
-    seen = examined(cli, "etcd.environment-shadows-flag", fixture="etcd.environment-shadows-flag", env=stray, status=0)
+    seen = examined(cli, "etcd.environment-shadows-flag", fixture="etcd.environment-shadows-flag", env=stray)
     (finding,) = seen.findings("etcd.environment-shadows-flag")
     assert finding["severity"] == "info"
     assert str(finding["message"]).startswith("ETCD_INITIAL_CLUSTER is set here")
