@@ -42,6 +42,8 @@ def known_targets(
         if flags:
             raise
         notes.append(f"what `up` would start is not known: {problem.message}")
+    except OSError as problem:
+        notes.append(f"what `up` would start is not known: {problem.filename}: {problem.strerror}")
     machine = Target(id="machine", kind=TargetKind.MACHINE, title="this machine", instances=planned, notes=tuple(notes))
     return (machine, *found, *([_api(kubeconfig)] if kubeconfig else []))
 
