@@ -6,11 +6,12 @@ from dataclasses import Field
 from typing import TYPE_CHECKING, Any
 
 from kubedoctor.cli.config_entries import entries
-from kubedoctor.config import Form, flag_of, options, variables_of
+from kubedoctor.config import flag_of, options, variables_of
 from kubedoctor.configuration.environment import known_variables, option_variables
 from kubedoctor.configuration.values import closest, dashed
 from kubedoctor.configuration.variables import CONFUSED, GONE, NODE, NODE_NOTE, SILENT
 from kubedoctor.errors import UsageError
+from kubedoctor.options import Form
 
 if TYPE_CHECKING:
     from kubedoctor.configuration.layers import Resolved

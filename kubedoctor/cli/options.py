@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from kubedoctor.config import GROUPS, Form, flag_of, options
+from kubedoctor.config import GROUPS, flag_of, options
+from kubedoctor.options import Form
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from kubedoctor.config import options, variables_of
-from kubedoctor.configuration.options import PATH_ITEMS, is_path
-from kubedoctor.configuration.values import absolute
+from kubedoctor.configuration.options import PATH_ITEMS, is_path, is_paths
+from kubedoctor.configuration.values import absolute, items
 
 
 def honoured(environment: Mapping[str, str]) -> dict[str, str]:
@@ -45,6 +45,8 @@ def anchored(flags: Mapping[str, Any], base: Path) -> dict[str, Any]:
     for name, given in flags.items():
         if name == "config" or (name in options() and is_path(options()[name])):
             changed[name] = absolute(str(given), base)
+        elif name in options() and is_paths(options()[name]):
+            changed[name] = tuple(absolute(item, base) for text in given for item in items(text))
         elif name in PATH_ITEMS:
             changed[name] = tuple(_item(name, text, base) for text in given)
     return changed
@@ -58,6 +60,8 @@ def anchored_variables(environment: Mapping[str, str], base: Path) -> dict[str, 
             text = environment.get(variable, "")
             if text.strip() and is_path(field):
                 changed[variable] = absolute(text, base)
+            elif text.strip() and is_paths(field):
+                changed[variable] = ",".join(absolute(item, base) for item in items(text))
             elif text.strip() and name in PATH_ITEMS:
                 changed[variable] = shlex.join(_item(name, item, base) for item in shlex.split(text))
     if file := environment.get("KUBEDOCTOR_CONFIG", ""):

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from kubedoctor.config import ClusterConfig, Form, options
+from kubedoctor.config import ClusterConfig, options
 from kubedoctor.configuration import wishes
 from kubedoctor.configuration.values import Origins, said, shown
 from kubedoctor.errors import ConfigError
+from kubedoctor.options import Form
 
 CLUSTER_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")
 """As kubedoctor.cluster.paths.NAME, which the configuration cannot import."""
@@ -39,13 +40,20 @@ def require_files(config: ClusterConfig, origins: Origins) -> None:
         form, value = field.metadata["form"], getattr(config, name)
         if form not in (Form.FILE, Form.DIRECTORY) or not value:
             continue
-        for key, path in value.items() if isinstance(value, Mapping) else [("", value)]:
+        for key, path in _paths(value):
             place = said(origins, f"{name}.{key}" if key else name)
             if form is Form.DIRECTORY and not Path(path).is_dir():
                 raise ConfigError(f"{place}: there is no directory {path}")
             if form is Form.FILE and not Path(path).is_file():
                 what = f"{path} is not a file" if Path(path).exists() else f"there is no file {path}"
                 raise ConfigError(f"{place}: {what}", hint="name a file that is there")
+
+
+def _paths(value: Any) -> Iterable[tuple[str, str]]:
+    """Return each path of an option, with the part of the option it belongs to."""
+    if isinstance(value, Mapping):
+        return value.items()
+    return [("", path) for path in value] if isinstance(value, tuple) else [("", value)]
 
 
 def _at(origins: Origins, name: str, check: Callable[[Any], object], value: object) -> None:

@@ -8,9 +8,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from kubedoctor.config import Form, options
+from kubedoctor.config import options
 from kubedoctor.configuration import wishes
-from kubedoctor.configuration.values import Key, Layer, at, dashed, from_text, items, shown
+from kubedoctor.configuration.values import PATHS, Key, Layer, absolute, at, dashed, from_text, items, shown
 from kubedoctor.errors import ConfigError
 
 BY_COMMA = {"feature_gates", "json_logs", "v", "ports"}
@@ -48,7 +48,10 @@ def put_given(layer: Layer, name: str, given: object, origin: str, base: Path) -
     elif field.type == "tuple[str, ...]":
         if not isinstance(texts, (list, tuple)):
             raise TypeError(f"{name}: expected texts, found {given!r}")
-        layer.put((name,), tuple(part for text in texts for part in items(text)), origin)
+        parts = (part for text in texts for part in items(text))
+        if is_paths(field):
+            parts = (absolute(part, base) for part in parts)
+        layer.put((name,), tuple(parts), origin)
     elif isinstance(given, str):
         put_scalar(layer, name, given, origin, base)
     else:
@@ -175,4 +178,9 @@ def _separate(name: str, text: str, origin: str) -> tuple[str, ...]:
 
 def is_path(field: Field[Any]) -> bool:
     """Return whether the value of an option is one path."""
-    return field.type == "str" and field.metadata["form"] in {Form.FILE, Form.PATH, Form.DIRECTORY}
+    return field.type == "str" and field.metadata["form"] in PATHS
+
+
+def is_paths(field: Field[Any]) -> bool:
+    """Return whether the value of an option is a list of paths."""
+    return field.type == "tuple[str, ...]" and field.metadata["form"] in PATHS

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from kubedoctor.components import FlagValue
-from kubedoctor.config import Form, options
+from kubedoctor.config import options
 from kubedoctor.configuration import wishes
 from kubedoctor.configuration.options import is_mapping, is_path, port_leaf
-from kubedoctor.configuration.values import Key, Layer, absolute, at, closest, dashed, one_line, plain, shown
+from kubedoctor.configuration.values import PATHS, Key, Layer, absolute, at, closest, dashed, one_line, plain, shown
 from kubedoctor.errors import ConfigError
+from kubedoctor.options import Form
 
 COMPONENT_KEYS = ("flags", "without-flags", "env", "v", "vmodule", "json-logs", "binary", "port", "ports")
 
@@ -187,7 +188,8 @@ def scalar(field: Field[Any], value: Any, base: Path) -> object:
                 raise expected("a number", value)
             return float(value)
         case "tuple[str, ...]":
-            return texts(value)
+            found = texts(value)
+            return tuple(absolute(item, base) for item in found) if field.metadata["form"] in PATHS else found
         case _:
             return absolute(text(value), base) if is_path(field) else text(value)
 

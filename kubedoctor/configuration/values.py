@@ -9,8 +9,8 @@ from dataclasses import Field, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kubedoctor.config import Form
 from kubedoctor.errors import ConfigError
+from kubedoctor.options import Form
 
 Key = tuple[str, ...]
 """A field, or a field and the way to one leaf of its mapping: ("api_port",), ("set", "kube-apiserver", "v")."""
@@ -97,7 +97,7 @@ def from_text(option: Field[Any], text: str, base: Path) -> object:
         case "float":
             return seconds(text)
         case "tuple[str, ...]":
-            return items(text)
+            return tuple(absolute(item, base) for item in items(text)) if form in PATHS else items(text)
         case _:
             return absolute(text, base) if form in PATHS else plain(text)
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kubedoctor.components import FlagValue
-from kubedoctor.config import Form
 from kubedoctor.configuration.values import absolute, boolean, number, plain, shown
 from kubedoctor.errors import ConfigError
+from kubedoctor.options import Form
 
 COMPONENT = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 FLAG = re.compile(r"[A-Za-z0-9]([-\w.]*\w)?", re.ASCII)

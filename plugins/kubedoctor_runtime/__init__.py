@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from kubedoctor import Check, ClusterConfig, Component, hookimpl
-from kubedoctor_runtime.component import containerd, image_loader
+from kubedoctor_runtime.component import containerd, image_loader, user_archives
 
 __all__ = ["kubedoctor_checks", "kubedoctor_components"]
 
@@ -13,7 +13,7 @@ __all__ = ["kubedoctor_checks", "kubedoctor_components"]
 @hookimpl
 def kubedoctor_components(config: ClusterConfig) -> Iterable[Component]:
     """Return containerd and what loads images into it."""
-    return [containerd(config), image_loader(config)]
+    return [containerd(config), image_loader(config), *user_archives(config)]
 
 
 @hookimpl

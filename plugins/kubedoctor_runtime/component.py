@@ -11,6 +11,7 @@ CONFIG = "containerd.toml"
 PAUSE = Image(name="registry.k8s.io/pause:3.10.2", binary="pause", path="/pause", user="65535:65535")
 """The container that holds a pod's namespaces; made of a binary, so that no registry is asked for it."""
 
+_IMPORT = ("--address", SOCKET, "--namespace", "k8s.io", "images", "import")
 CNI_BINARIES, CNI_CONFIGURATION = "/opt/cni/bin", "/etc/cni/net.d"
 
 
@@ -42,13 +43,29 @@ def image_loader(config: ClusterConfig) -> Component:
         name="images",
         kind=Kind.NODE,
         binary="ctr",
-        arguments=("--address", SOCKET, "--namespace", "k8s.io", "images", "import", "--all-platforms"),
+        arguments=_IMPORT,
         operands=(archive,),
         archive=archive,
         images=(PAUSE,),
         after=(NAME,),
         ends=True,
     )
+
+
+def user_archives(config: ClusterConfig) -> list[Component]:
+    """Return what loads each `--image-archive`; pods that need it are started again until it is there."""
+    return [
+        Component(
+            name=f"image-archive-{number}" if number > 1 else "image-archive",
+            kind=Kind.NODE,
+            binary="ctr",
+            arguments=_IMPORT,
+            operands=(archive,),
+            after=(NAME,),
+            ends=True,
+        )
+        for number, archive in enumerate(config.image_archive, start=1)
+    ]
 
 
 def _tool(config: ClusterConfig, name: str) -> str:

@@ -10,13 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kubedoctor.cluster.paths import NAME
-from kubedoctor.config import Form, options, variables_of
+from kubedoctor.config import options, variables_of
 from kubedoctor.configuration.checks import CLUSTER_NAME
 from kubedoctor.configuration.environment import environment_layer
 from kubedoctor.configuration.layers import Resolved, load, resolve
 from kubedoctor.configuration.options import flag_layer, is_mapping
 from kubedoctor.configuration.tables import file_layer
 from kubedoctor.errors import ConfigError
+from kubedoctor.options import Form
 
 BASE = Path("/base")
 

@@ -59,6 +59,14 @@ class Issued:
         files[1].chmod(0o600)
         return str(files[0]), str(files[1])
 
+    @classmethod
+    def read(cls, directory: Path, name: str) -> Issued:
+        """Return the one in NAME.crt and NAME.key."""
+        certificate = x509.load_pem_x509_certificate((directory / f"{name}.crt").read_bytes())
+        key = serialization.load_pem_private_key((directory / f"{name}.key").read_bytes(), None)
+        assert isinstance(key, Key)
+        return cls(certificate, key)
+
     def issue(self, name: str, *sans: str, **wishes: object) -> Issued:
         return issue(name, *sans, by=self, **wishes)  # type: ignore[arg-type]
 

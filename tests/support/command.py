@@ -40,6 +40,7 @@ class Kubedoctor:
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
         inherited = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         ours = {"KUBEDOCTOR_DOWNLOAD": "off", "KUBEDOCTOR_BIN_DIR": str(self.bin_dir)}
+        ours["KUBEDOCTOR_NODE"] = "off"  # a test that wants one says --node
         ours["KUBEDOCTOR_HOME"] = str(self.home)
         return {**inherited, **ours, **self.env, **(extra or {})}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
@@ -21,6 +22,30 @@ def snapshot(home: Path) -> dict[str, frozenset[str]]:
         ),
         "shm": frozenset(path.name for path in Path("/dev/shm").iterdir()),
         "sysctls": frozenset(_sysctls()),
+    }
+
+
+def everything(home: Path) -> dict[str, frozenset[str]]:
+    """Return the above, and all that a node could change beyond it."""
+    return {
+        **snapshot(home),
+        "cgroups": frozenset(str(path) for path in CGROUPS.glob("**/*kubedoctor-*") if path.is_dir()),
+        "rules": frozenset(
+            f"{' '.join(argv)}: {line}"
+            for argv in (["iptables-save"], ["ip6tables-save"], ["nft", "list", "ruleset"])
+            for line in _told(argv)
+            if not line.startswith("#")
+        ),
+        "namespaces": frozenset(path.name for path in Path("/run/netns").glob("*")),
+        "listeners": frozenset(_listeners()),
+        "sysctls": frozenset(_all_sysctls()),
+        "modules": frozenset(line.split()[0] for line in _lines("/proc/modules")),
+        "files": frozenset(
+            str(path)
+            for directory in ("/run", "/etc", "/opt", "/tmp", "/var/lib", "/var/log", "/usr/libexec", "/var/run")
+            for path in Path(directory).iterdir()
+            if not path.name.startswith(("pytest-", "tmp", "go-build"))
+        ),
     }
 
 
@@ -57,6 +82,43 @@ def _sysctls() -> list[str]:
     """Return the settings that a cluster could change for everybody; counters of the kernel are none."""
     names = ("kernel/panic", "kernel/panic_on_oops", "vm/overcommit_memory", "vm/panic_on_oom", "net/ipv4/ip_forward")
     return [f"{name} {Path('/proc/sys', name).read_text().strip()}" for name in names]
+
+
+CHANGING = (
+    "fs/dentry-state", "fs/file-nr", "fs/inode-nr", "fs/inode-state", "fs/quota", "kernel/ns_last_pid", "kernel/random",
+    "kernel/pty/nr", "kernel/perf", "fs/nfs", "vm/stat_refresh", "net/netfilter/nf_conntrack_count", "kernel/keys/",
+    "net/ipv4/tcp_fastopen_key", "kernel/sched_domain", "vm/drop_caches", "kernel/usermodehelper", "debug/",
+)  # fmt: skip
+"""Settings that count or that are made anew whenever they are read."""
+
+
+def _all_sysctls() -> list[str]:
+    found = []
+    for path in Path("/proc/sys").rglob("*"):
+        name = str(path.relative_to("/proc/sys"))
+        if path.is_file() and not name.startswith(CHANGING) and path.stat().st_mode & 0o444:
+            try:
+                found.append(f"{name} {path.read_bytes()[:200]!r}")
+            except OSError:
+                continue
+    return found
+
+
+def _listeners() -> list[str]:
+    """Return the addresses that TCP sockets of this namespace listen on."""
+    return [
+        line.split()[1]
+        for table in ("tcp", "tcp6")
+        for line in _lines(f"/proc/net/{table}")[1:]
+        if line.split()[3] == "0A"
+    ]
+
+
+def _told(argv: list[str]) -> list[str]:
+    try:
+        return subprocess.run(argv, capture_output=True, text=True, check=False).stdout.splitlines()
+    except FileNotFoundError:
+        return []
 
 
 def _lines(path: str) -> list[str]:
