@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -11,10 +13,12 @@ from pathlib import Path
 from kubedoctor.cluster import bringup, clusterfile
 from kubedoctor.cluster import place as places
 from kubedoctor.cluster.control import ControlClient
-from kubedoctor.cluster.documents import PlannedComponent
+from kubedoctor.cluster.documents import Phase, PlannedComponent
+from kubedoctor.cluster.files import write_atomically
 from kubedoctor.cluster.paths import ClusterPaths, PlacePaths
 from kubedoctor.cluster.session import read_plan
 from kubedoctor.errors import KubedoctorError
+from kubedoctor.jsonform import to_json
 
 PATIENCE = 35.0
 """Seconds for an orderly end; the keeper itself kills what is left after 30."""
@@ -71,10 +75,25 @@ def _stop_place(place: PlacePaths) -> bool:
 
 
 def _clear(place: PlacePaths) -> None:
-    """Remove what a killed keeper left, if it left something."""
+    """Remove what a killed keeper left, if it left something, and record that the place was brought down."""
     if place.directory.is_dir() and os.access(place.directory, os.W_OK):
-        os.close(places.acquire(place))
-        place.socket.unlink(missing_ok=True)
+        lock = places.acquire(place)
+        try:
+            place.socket.unlink(missing_ok=True)
+            _record_end(place)
+        finally:
+            os.close(lock)
+
+
+def _record_end(place: PlacePaths) -> None:
+    """Let the record of a place whose keeper could not do so say that it is stopped, and nothing of a failure."""
+    try:
+        state = places.read_state(place)
+    except KubedoctorError:
+        return  # `up` tells about it
+    if state is not None and (state.phase != Phase.STOPPED or state.failure):
+        with contextlib.suppress(OSError):  # a full disk does not keep anybody from bringing a cluster down
+            write_atomically(place.state, json.dumps(to_json(replace(state, phase=Phase.STOPPED.value, failure=""))))
 
 
 def _throw_data_away(cluster: ClusterPaths) -> None:
