@@ -55,7 +55,8 @@ def _target(cluster: ClusterPaths) -> Target | None:
         for place in status.places
         for instance in _instances(cluster, status, place, plans.get(place.name), runs=runs, notes=notes)
     ]
-    kubeconfig = status.kubeconfig if os.access(status.kubeconfig, os.R_OK) else ""
+    has_api = any(plan.api is not None for plan in plans.values())  # `--only etcd` has a kubeconfig that leads nowhere
+    kubeconfig = status.kubeconfig if has_api and os.access(status.kubeconfig, os.R_OK) else ""
     return Target(
         id=cluster.name,
         kind=TargetKind.KUBEDOCTOR,

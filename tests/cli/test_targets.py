@@ -20,6 +20,7 @@ from kubedoctor.cluster.documents import (
     Plan,
     PlannedComponent,
     PlannedPort,
+    PlannedProbe,
     ProcessStatus,
     State,
 )
@@ -81,7 +82,7 @@ def write(state: PlaceStatus | str, *, plan: Plan | str | None = None, name: str
     return cluster
 
 
-def plan_of(name: str, *components: PlannedComponent) -> Plan:
+def plan_of(name: str, *components: PlannedComponent, api: PlannedProbe | None = None) -> Plan:
     return Plan(
         cluster=name,
         place="node-1",
@@ -89,6 +90,8 @@ def plan_of(name: str, *components: PlannedComponent) -> Plan:
         kubernetes="v1.37.2",
         directory="",
         address="198.18.0.1",
+        api=api,
+        kubeconfig=str(ClusterPaths.of(name).directory / "kubeconfig" / "admin"),
         components=components or (PLANNED,),
     )
 
@@ -223,6 +226,15 @@ def test_a_component_that_does_its_work_and_ends_is_not_missed(held: ClusterPath
     rewrite(held, RUNNING, replace(RUNNING, name="images", pid=0, start_ticks=0, state=State.DONE))
     *_, target = known()
     assert [one.name for one in target.instances] == ["etcd"]
+
+
+def test_the_administrators_kubeconfig_is_told_where_there_is_an_api(held: ClusterPaths) -> None:
+    admin = held.directory / "kubeconfig" / "admin"
+    admin.parent.mkdir()
+    admin.touch()
+    assert known()[-1].kubeconfig == ""
+    held.place().plan.write_text(json.dumps(to_json(plan_of("local", api=PlannedProbe(kind="https", port=6443)))))
+    assert known()[-1].kubeconfig == str(admin)
 
 
 def test_inside_its_sandbox_a_cluster_is_seen_from_inside(held: ClusterPaths, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from support.layouts import Content, faults, kubeconfig, look_at, process, proce
 from kubedoctor.doctor.discovery.sharing import Sharing
 from kubedoctor.doctor.targets import discover, unique
 from kubedoctor.facts import Absent, Denied
-from kubedoctor.host import Process
+from kubedoctor.host import Process, user_name
 from kubedoctor.jsonform import from_json, to_json
 from kubedoctor.targets import Instance, Target, TargetKind
 
@@ -219,6 +219,7 @@ def test_a_cluster_of_somebody_elses_kubedoctor_is_known_by_where_it_is() -> Non
         TargetKind.KUBEDOCTOR,
         f"{home}/clusters/local",
     )
+    assert target.title == f"cluster local of {user_name(1000)}, in {home}"
     assert target.kubeconfig == f"{home}/clusters/local/kubeconfig/admin"
     assert len(target.instances) == 3
 

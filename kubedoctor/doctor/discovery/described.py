@@ -15,7 +15,7 @@ from kubedoctor.doctor.discovery.layouts import (
     layout_of,
 )
 from kubedoctor.facts import Absent, FactError, Look, fact
-from kubedoctor.host import printable, read_file
+from kubedoctor.host import printable, read_file, user_name
 from kubedoctor.targets import Instance, Target, TargetKind
 
 _TITLES = {
@@ -94,8 +94,9 @@ def _etcd_ports(look: Look, instances: tuple[Instance, ...]) -> Iterator[int]:
 def _title(look: Look, layout: Layout, cluster: Cluster, instances: tuple[Instance, ...]) -> str:
     names = ", ".join(dict.fromkeys(one.name for one in instances))
     if layout.kind is TargetKind.KUBEDOCTOR:
-        title = f"cluster {layout.name} of user {instances[0].uid}"
-    elif layout.kind is TargetKind.KWOKCTL:
+        home = layout.directory.rpartition("/clusters/")[0]
+        return f"cluster {layout.name} of {user_name(max(one.uid for one in instances))}, in {home}"
+    if layout.kind is TargetKind.KWOKCTL:
         title = f"kwokctl cluster {layout.name}"
     elif layout.kind is TargetKind.OTHER and not cluster.has(*API):
         title = names
@@ -104,7 +105,7 @@ def _title(look: Look, layout: Layout, cluster: Cluster, instances: tuple[Instan
     if port := _api_port(instances):
         title += f", API at port {port}"
     elif port := min(_etcd_ports(look, instances), default=0):
-        title += f", etcd at port {port}"
+        title += f" at port {port}" if title == "etcd" else f", etcd at port {port}"
     return title if not cluster.members or "ours" in cluster.homes else f"{title}, in a network namespace of its own"
 
 
