@@ -315,6 +315,13 @@ class ClusterConfig(NodeConfig):
         return f"198.18.0.{self.node_index}" if self.place_kind is PlaceKind.SANDBOX else "127.0.0.1"
 
     @property
+    def in_user_namespace(self) -> bool:
+        """Whether the place is an ordinary user's sandbox: root inside, but not to the machine."""
+        from os import geteuid
+
+        return self.place_kind is PlaceKind.SANDBOX and geteuid() != 0
+
+    @property
     def node_name(self) -> str:
         """The name of the node: HOSTNAME_OVERRIDE, else the sandbox's host name, which is the cluster's, or ours."""
         if self.hostname_override:

@@ -53,7 +53,8 @@ class Waiting:
 
     def culprit(self, plan: Plan) -> Event | None:
         """Return the last word of the first component in start order that is not ready."""
-        order = (self.states.get(one.name) for one in (*plan.components, *plan.manifests))
+        names = [*(one.name for one in plan.components), *(one.name for one in plan.manifests)]
+        order = (self.states.get(name) for name in names)
         return next((event for event in order if event is not None and event.state not in WELL), None)
 
     def stopped_process(self) -> Event | None:

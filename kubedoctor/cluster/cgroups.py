@@ -69,6 +69,7 @@ def make(directories: Iterable[str]) -> None:
     """
     for directory in map(Path, directories):
         directory.mkdir(exist_ok=True)
+        directory.chmod(0o755)  # as all others: whoever runs a kubelet walks through every cgroup
         for name in ("cpuset.cpus", "cpuset.mems"):
             own, inherited = directory / name, directory.parent / name
             if own.exists() and inherited.exists() and not own.read_text().strip():

@@ -154,6 +154,7 @@ class Plan:
     reach: tuple[Reach, ...] = ()
     private: tuple[PrivateDirectory, ...] = ()  # of the sandbox
     cgroup: str = ""  # of the node: a path below every hierarchy, made by the keeper and removed by it
+    node: bool = False  # a kubelet runs in the place
     kubeconfig: str = ""
     notes: tuple[str, ...] = ()  # lines said once to the user
     schema_version: int = SCHEMA_VERSION

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kubedoctor.cluster import cgroups, inside, kernel, sandbox
+from kubedoctor.cluster import cgroups, inside, kernel, sandbox, subordinate
 from kubedoctor.cluster.channel import Channel, ChannelClosed, ProtocolError
 from kubedoctor.cluster.control import allowed, listen, peer_uid
 from kubedoctor.cluster.documents import Event, Phase, PlaceStatus, Plan, ProcessStatus
@@ -103,7 +103,7 @@ class Keeper:
             inside.live(self._plan, theirs, instance=task.instance, sandboxed=sandboxed)
         theirs.close()
         if sandboxed and not privileged:
-            kernel.map_user(pid)
+            (subordinate.map_users if self._plan.node else kernel.map_user)(pid)
         identity = identify(pid)
         supervisor = ProcessStatus(pid=pid, pid_inside=1 if sandboxed else pid, start_ticks=identity.start_ticks)
         self._record.status = _replaced(self._record.status, supervisor=supervisor)

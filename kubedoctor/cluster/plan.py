@@ -200,6 +200,7 @@ def make_plan(
         _planned(config, component, ready[component.name], wanted, api, base, bound or {}, tools or {})
         for component in settled.values()
     )
+    has_node = any(component.kind is Kind.NODE for component in settled.values())
     return Plan(
         cluster=config.name,
         place=config.place,
@@ -213,7 +214,8 @@ def make_plan(
         publish=publications(config, bound or {}),
         reach=reaches(config, settled),
         private=private_directories(config, settled.values()),
-        cgroup=config.node_cgroup if any(c.kind is Kind.NODE for c in settled.values()) else "",
+        cgroup=config.node_cgroup if has_node and not config.in_user_namespace else "",
+        node=has_node,
         kubeconfig=config.kubeconfig("admin"),
         notes=tuple(dict.fromkeys(notes)),
     )

@@ -146,7 +146,7 @@ SHARED_SETTINGS = (
 
 def _keep_settings(plan: Plan) -> None:
     """Let what a kubelet sets end in a file of the sandbox's own, which shows the machine's value until then."""
-    if not plan.cgroup:  # there is no kubelet
+    if not plan.node:
         return
     own = Path(plan.directory) / "config" / "sysctl"
     own.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kubedoctor.cluster import bringup, clusterfile, ports, sandbox, wishes
+from kubedoctor.cluster import bringup, clusterfile, ports, sandbox, subordinate, wishes
 from kubedoctor.cluster import place as places
 from kubedoctor.cluster.certificates import users_of
 from kubedoctor.cluster.control import ControlClient
@@ -80,6 +80,9 @@ def settle_place(config: ClusterConfig) -> tuple[ClusterConfig, tuple[str, ...]]
     if os.geteuid() != 0 and (refusal := sandbox.refusal()):
         note = f"no sandbox for an ordinary user here ({refusal}): the control plane runs on the host"
         return replace(config, place_kind=PlaceKind.HOST, node=False), (note,)
+    if os.geteuid() != 0 and config.node and (missing := subordinate.refusal()):
+        note = f"no node for this user ({missing}): the control plane runs without one"
+        return replace(config, place_kind=PlaceKind.SANDBOX, node=False), (note,)
     return replace(config, place_kind=PlaceKind.SANDBOX), ()
 
 

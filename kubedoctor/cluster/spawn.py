@@ -14,6 +14,7 @@ from collections.abc import Mapping
 
 from kubedoctor.cluster.documents import PlannedComponent
 
+_UMASK = 0o022
 _DIE_WITH_PARENT = (
     "import ctypes, os, sys\n"
     "ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)\n"  # PR_SET_PDEATHSIG, SIGKILL; it survives execve
@@ -33,6 +34,8 @@ def spawn(component: PlannedComponent, extra_env: Mapping[str, str], *, die_with
         os.close(os.open(argv[0], os.O_RDONLY | os.O_CLOEXEC))  # else its absence would be told in a log only
         argv = [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid()), *argv]
     log = open_log(component.log)
+    # Ours lets nobody read; what a kubelet makes in volumes and cgroups others have to.
+    private = os.umask(_UMASK)
     try:
         return os.posix_spawn(
             argv[0],
@@ -48,6 +51,7 @@ def spawn(component: PlannedComponent, extra_env: Mapping[str, str], *, die_with
             setsigdef=[number for number in signal.valid_signals() if number not in (signal.SIGKILL, signal.SIGSTOP)],
         )
     finally:
+        os.umask(private)
         os.close(log)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from kubedoctor.cluster import bringup, clusterfile
+from kubedoctor.cluster import bringup, clusterfile, subordinate
 from kubedoctor.cluster import place as places
 from kubedoctor.cluster.control import ControlClient
 from kubedoctor.cluster.documents import Phase, PlannedComponent
@@ -99,10 +99,11 @@ def _record_end(place: PlacePaths) -> None:
 def _throw_data_away(cluster: ClusterPaths) -> None:
     """Remove what components stored; of a directory the user named (ETCD_DIR) only what is known to be theirs."""
     for place in _places(cluster):
-        shutil.rmtree(place.data, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            _remove_tree(place.data)
         for path in (path for component in _components(place) for path in component.data):
             try:
-                shutil.rmtree(path)
+                _remove_tree(Path(path))
             except FileNotFoundError:
                 continue
             except OSError as problem:
@@ -127,7 +128,17 @@ def remove(cluster: ClusterPaths) -> Iterator[str]:
         yield f"its entry in {path} was taken out"
     yield from (f"{path} is yours and stays" for path in _named_by_user(cluster))
     _refuse_strange(cluster.directory)
-    shutil.rmtree(cluster.directory)
+    _remove_tree(cluster.directory)
+
+
+def _remove_tree(directory: Path) -> None:
+    """Remove a directory; in an ordinary user's some files belong to users that only the sandbox had."""
+    try:
+        shutil.rmtree(directory)
+    except PermissionError:
+        if os.geteuid() == 0 or subordinate.refusal():
+            raise
+        subordinate.remove_tree(directory)
 
 
 def _refuse_strange(directory: Path) -> None:

@@ -110,6 +110,7 @@ def _users_flags(config: ClusterConfig) -> dict[str, FlagValue]:
 
 def _configuration(config: ClusterConfig, port: int) -> dict[str, Any]:
     """Return the KubeletConfiguration: fields every supported version knows, and those the user asked for."""
+    has_cgroups = config.cgroups_per_qos and not config.in_user_namespace
     document: dict[str, Any] = {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
@@ -128,9 +129,9 @@ def _configuration(config: ClusterConfig, port: int) -> dict[str, Any]:
         "tlsCertFile": config.pki("serving-kubelet.crt"),
         "tlsPrivateKeyFile": config.pki("serving-kubelet.key"),
         "cgroupDriver": config.cgroup_driver or _driver(config),
-        "cgroupRoot": config.cgroup_root or f"/{config.node_cgroup}",
-        "cgroupsPerQOS": config.cgroups_per_qos,
-        "enforceNodeAllocatable": ["pods"] if config.cgroups_per_qos else [],
+        "cgroupRoot": config.cgroup_root or ("/" if config.in_user_namespace else f"/{config.node_cgroup}"),
+        "cgroupsPerQOS": has_cgroups,
+        "enforceNodeAllocatable": ["pods"] if has_cgroups else [],
         "failSwapOn": config.fail_swap_on,
         "evictionHard": _thresholds(config.eviction_hard),
         "evictionPressureTransitionPeriod": config.eviction_pressure_transition_period,
@@ -162,9 +163,14 @@ def _wishes(config: ClusterConfig) -> dict[str, Any]:
         "cpuManagerReconcilePeriod": config.cpu_manager_reconcile_period,
         "memoryManagerPolicy": config.memory_manager_policy,
         "topologyManagerPolicy": config.topology_manager_policy,
-        "featureGates": {name: value == "true" for name, value in sorted(config.feature_gates.items())},
+        "featureGates": _gates(config),
     }
     return {name: value for name, value in wished.items() if value}
+
+
+def _gates(config: ClusterConfig) -> dict[str, bool]:
+    gates = {name: value == "true" for name, value in sorted(config.feature_gates.items())}
+    return {"KubeletInUserNamespace": True, **gates} if config.in_user_namespace else gates
 
 
 def _driver(config: ClusterConfig) -> str:

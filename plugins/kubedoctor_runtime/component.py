@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from pathlib import Path
+
 from kubedoctor import ClusterConfig, Component, File, Image, Kind, Probe, ProbeKind, Stop, host
 
 NAME = "containerd"
 SOCKET = "/run/containerd/containerd.sock"
 CONFIG = "containerd.toml"
+WRAPPER = "bin/runc-without-cgroups"
 
 PAUSE = Image(name="registry.k8s.io/pause:3.10.2", binary="pause", path="/pause", user="65535:65535")
 """The container that holds a pod's namespaces; made of a binary, so that no registry is asked for it."""
@@ -22,7 +27,7 @@ def containerd(config: ClusterConfig) -> Component:
         kind=Kind.NODE,
         binary=NAME,
         flags={"config": config.file(CONFIG), "log-level": "info"},
-        files=(File(name=CONFIG, content=_configuration(config)),),
+        files=(File(name=CONFIG, content=_configuration(config)), *_wrapper(config)),
         links={
             _tool(config, "containerd-shim-runc-v2"): "containerd-shim-runc-v2",
             _tool(config, "runc"): "runc",
@@ -76,10 +81,11 @@ def _configuration(config: ClusterConfig) -> str:
     """Return containerd's configuration in version 2, which 1.6 and 1.7 read and 2.x takes over into its own."""
     systemd = _driver(config) == "systemd"
     # Without CAP_SYS_RESOURCE no process can be given a lower score than our own, and every container would fail.
-    restricted = not host.may("CAP_SYS_RESOURCE")
+    restricted = config.in_user_namespace or not host.may("CAP_SYS_RESOURCE")
+    runc = config.data(WRAPPER) if config.in_user_namespace else _tool(config, "runc")
     return f"""\
 version = 2
-root = "{config.data(NAME)}"
+root = {_quoted(config.data(NAME))}
 state = "/run/containerd"
 
 [grpc]
@@ -87,7 +93,8 @@ state = "/run/containerd"
 
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "{PAUSE.name}"
-  restrict_oom_score_adj = {str(restricted).lower()}
+  restrict_oom_score_adj = {_quoted(restricted)}
+  disable_apparmor = {_quoted(config.in_user_namespace)}
   stream_server_address = "127.0.0.1"
 
   [plugins."io.containerd.grpc.v1.cri".containerd]
@@ -95,11 +102,11 @@ state = "/run/containerd"
 
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
       runtime_type = "io.containerd.runc.v2"
-      runtime_path = "{_tool(config, "containerd-shim-runc-v2")}"
+      runtime_path = {_quoted(_tool(config, "containerd-shim-runc-v2"))}
 
       [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
-        BinaryName = "{_tool(config, "runc")}"
-        SystemdCgroup = {str(systemd).lower()}
+        BinaryName = {_quoted(runc)}
+        SystemdCgroup = {_quoted(systemd)}
 
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "{CNI_BINARIES}"
@@ -108,6 +115,23 @@ state = "/run/containerd"
 [plugins."io.containerd.internal.v1.opt"]
   path = "/opt/containerd"
 """
+
+
+def _quoted(value: str | bool) -> str:
+    """Return a value as TOML has it; its strings take the escapes of JSON's."""
+    return json.dumps(value)
+
+
+def _wrapper(config: ClusterConfig) -> tuple[File, ...]:
+    """Return what stands before runc where cgroups cannot be written: it takes them out of the bundle.
+
+    runc itself then does without. No limit of a container is enforced.
+    """
+    if not config.in_user_namespace:
+        return ()
+    text = Path(__file__).with_name("without_cgroups.py").read_text()
+    content = f"#!{sys.executable} -IS\n{text.replace('RUNC', _quoted(_tool(config, 'runc')), 1)}"
+    return (File(name=config.data(WRAPPER), content=content, mode=0o700),)
 
 
 def _driver(config: ClusterConfig) -> str:
