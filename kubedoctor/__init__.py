@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from kubedoctor.errors import KubedoctorError
     from kubedoctor.facts import Absent, Denied, Fact, FactError, Look, Malformed, NotRecorded, Silent, fact
     from kubedoctor.hookspecs import hookimpl
+    from kubedoctor.skew import Mismatch, version_mismatches
     from kubedoctor.targets import Instance, Target, TargetKind
 
 _HOME = {
@@ -83,6 +84,7 @@ _HOME = {
     "Look": "facts",
     "Malformed": "facts",
     "Manifest": "components",
+    "Mismatch": "skew",
     "NotApplicable": "checks",
     "NotRecorded": "facts",
     "Phase": "checks",
@@ -103,6 +105,7 @@ _HOME = {
     "fact": "facts",
     "hookimpl": "hookspecs",
     "run": "checks",
+    "version_mismatches": "skew",
 }
 
 __all__ = [
@@ -134,6 +137,7 @@ __all__ = [
     "Look",
     "Malformed",
     "Manifest",
+    "Mismatch",
     "NotApplicable",
     "NotRecorded",
     "Phase",
@@ -155,6 +159,7 @@ __all__ = [
     "hookimpl",
     "host",
     "run",
+    "version_mismatches",
 ]
 
 
