@@ -24,6 +24,7 @@ RESIDENT = ("keeper", "supervisor", "relay", "control")
 
 HEAVY = {
     "cryptography": {"kubedoctor.cluster.pki", "kubedoctor.host.x509"},
+    "h2": {"kubedoctor.host.grpc"},
     "httpx": {"kubedoctor.cluster.api", "kubedoctor.cluster.binaries", "kubedoctor.host"},
     "pluggy": {"kubedoctor.hookspecs", "kubedoctor.plugins"},
     "psutil": {"kubedoctor.host"},

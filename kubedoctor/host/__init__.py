@@ -38,6 +38,26 @@ if TYPE_CHECKING:
     from kubedoctor.host.cluster_network import nodes as nodes
     from kubedoctor.host.cluster_network import service_network as service_network
     from kubedoctor.host.cluster_network import told_dns as told_dns
+    from kubedoctor.host.cni import CNI_VERSIONS as CNI_VERSIONS
+    from kubedoctor.host.cni import CniFile as CniFile
+    from kubedoctor.host.cni import CniLoad as CniLoad
+    from kubedoctor.host.cni import cni_files as cni_files
+    from kubedoctor.host.cni import cni_load as cni_load
+    from kubedoctor.host.containerd_config import ContainerdConfig as ContainerdConfig
+    from kubedoctor.host.containerd_config import containerd_config as containerd_config
+    from kubedoctor.host.cri import CriCondition as CriCondition
+    from kubedoctor.host.cri import CriContainer as CriContainer
+    from kubedoctor.host.cri import CriSandbox as CriSandbox
+    from kubedoctor.host.cri import CriStatus as CriStatus
+    from kubedoctor.host.cri import CriVersion as CriVersion
+    from kubedoctor.host.cri import ImageFilesystem as ImageFilesystem
+    from kubedoctor.host.cri import RuntimeHandler as RuntimeHandler
+    from kubedoctor.host.cri import cri_cgroup_driver as cri_cgroup_driver
+    from kubedoctor.host.cri import cri_containers as cri_containers
+    from kubedoctor.host.cri import cri_image_filesystems as cri_image_filesystems
+    from kubedoctor.host.cri import cri_sandboxes as cri_sandboxes
+    from kubedoctor.host.cri import cri_status as cri_status
+    from kubedoctor.host.cri import cri_version as cri_version
     from kubedoctor.host.disk import DiskSpace as DiskSpace
     from kubedoctor.host.disk import disk_space as disk_space
     from kubedoctor.host.disk import in_time as in_time
@@ -88,6 +108,14 @@ if TYPE_CHECKING:
     from kubedoctor.host.kubeconfigs import KubeconfigFact as KubeconfigFact
     from kubedoctor.host.kubeconfigs import KubeconfigUser as KubeconfigUser
     from kubedoctor.host.kubeconfigs import kubeconfig as kubeconfig
+    from kubedoctor.host.kubelet_config import KubeletFields as KubeletFields
+    from kubedoctor.host.kubelet_config import KubeletSetting as KubeletSetting
+    from kubedoctor.host.kubelet_config import NodeVersions as NodeVersions
+    from kubedoctor.host.kubelet_config import kubelet_config_directory as kubelet_config_directory
+    from kubedoctor.host.kubelet_config import kubelet_configz as kubelet_configz
+    from kubedoctor.host.kubelet_config import kubelet_fields as kubelet_fields
+    from kubedoctor.host.kubelet_config import kubelet_setting as kubelet_setting
+    from kubedoctor.host.kubelet_config import node_versions as node_versions
     from kubedoctor.host.leaders import LEASE_DEADLINE as LEASE_DEADLINE
     from kubedoctor.host.leaders import Asker as Asker
     from kubedoctor.host.leaders import Election as Election
@@ -136,6 +164,19 @@ if TYPE_CHECKING:
     from kubedoctor.host.routing import route_to as route_to
     from kubedoctor.host.routing import routes as routes
     from kubedoctor.host.rules import Leading as Leading
+    from kubedoctor.host.runc import Program as Program
+    from kubedoctor.host.runc import RuncBuild as RuncBuild
+    from kubedoctor.host.runc import program as program
+    from kubedoctor.host.runc import runc_build as runc_build
+    from kubedoctor.host.runc import search_path as search_path
+    from kubedoctor.host.runtimes import RUNTIME_COMPONENTS as RUNTIME_COMPONENTS
+    from kubedoctor.host.runtimes import Runtime as Runtime
+    from kubedoctor.host.runtimes import RuntimeNetwork as RuntimeNetwork
+    from kubedoctor.host.runtimes import node_runtimes as node_runtimes
+    from kubedoctor.host.runtimes import runtime_configuration as runtime_configuration
+    from kubedoctor.host.runtimes import runtime_handlers as runtime_handlers
+    from kubedoctor.host.runtimes import runtime_network as runtime_network
+    from kubedoctor.host.runtimes import served_socket as served_socket
     from kubedoctor.host.services import RuleTable as RuleTable
     from kubedoctor.host.services import ServiceRules as ServiceRules
     from kubedoctor.host.services import Way as Way
@@ -156,11 +197,20 @@ _HOME: dict[str, str] = {
     "ApiAddresses": "leases",
     "ApiReply": "leases",
     "Asker": "leaders",
+    "CNI_VERSIONS": "cni",
     "CertificateFact": "certificates",
     "CgroupLayout": "cgroup",
     "Cgroups": "cgroup",
     "Clock": "adjtime",
+    "CniFile": "cni",
+    "CniLoad": "cni",
     "Conntrack": "tracking",
+    "ContainerdConfig": "containerd_config",
+    "CriCondition": "cri",
+    "CriContainer": "cri",
+    "CriSandbox": "cri",
+    "CriStatus": "cri",
+    "CriVersion": "cri",
     "DiskSpace": "disk",
     "DnsAnswer": "dns",
     "Election": "leaders",
@@ -170,11 +220,14 @@ _HOME: dict[str, str] = {
     "Holder": "holders",
     "HttpAnswer": "http",
     "Identity": "endpoints",
+    "ImageFilesystem": "cri",
     "KubeconfigCluster": "kubeconfigs",
     "KubeconfigContext": "kubeconfigs",
     "KubeconfigFact": "kubeconfigs",
     "KubeconfigUser": "kubeconfigs",
     "KubeletDns": "cluster_network",
+    "KubeletFields": "kubelet_config",
+    "KubeletSetting": "kubelet_config",
     "LEASE_DEADLINE": "leaders",
     "Leading": "rules",
     "Lease": "leases",
@@ -186,12 +239,19 @@ _HOME: dict[str, str] = {
     "Mount": "mountinfo",
     "NOBODY": "endpoints",
     "Node": "cluster_network",
+    "NodeVersions": "kubelet_config",
     "Owner": "owner",
     "Process": "process",
+    "Program": "runc",
     "PublicKeyFact": "keys",
+    "RUNTIME_COMPONENTS": "runtimes",
     "ResolvConf": "resolver",
     "Route": "routing",
     "RuleTable": "services",
+    "RuncBuild": "runc",
+    "Runtime": "runtimes",
+    "RuntimeHandler": "cri",
+    "RuntimeNetwork": "runtimes",
     "Sample": "endpoints",
     "ServiceNetwork": "cluster_network",
     "ServiceRules": "services",
@@ -213,8 +273,17 @@ _HOME: dict[str, str] = {
     "certificates": "certificates",
     "cgroups": "cgroup",
     "clock": "adjtime",
+    "cni_files": "cni",
+    "cni_load": "cni",
     "connect": "agent",
     "conntrack": "tracking",
+    "containerd_config": "containerd_config",
+    "cri_cgroup_driver": "cri",
+    "cri_containers": "cri",
+    "cri_image_filesystems": "cri",
+    "cri_sandboxes": "cri",
+    "cri_status": "cri",
+    "cri_version": "cri",
     "default_routes": "routing",
     "describe": "owner",
     "disk_space": "disk",
@@ -234,6 +303,10 @@ _HOME: dict[str, str] = {
     "kernel_module": "kernel",
     "kernel_release": "kernel",
     "kubeconfig": "kubeconfigs",
+    "kubelet_config_directory": "kubelet_config",
+    "kubelet_configz": "kubelet_config",
+    "kubelet_fields": "kubelet_config",
+    "kubelet_setting": "kubelet_config",
     "leads": "leaders",
     "lease": "leases",
     "lease_renewal": "leases",
@@ -247,6 +320,8 @@ _HOME: dict[str, str] = {
     "mount_of": "mountinfo",
     "mounts": "mountinfo",
     "netlink_dump": "agent",
+    "node_runtimes": "runtimes",
+    "node_versions": "kubelet_config",
     "nodes": "cluster_network",
     "open_path": "files",
     "our_namespaces": "process",
@@ -256,6 +331,7 @@ _HOME: dict[str, str] = {
     "prepare": "agent",
     "printable": "errors",
     "processes": "process",
+    "program": "runc",
     "public_key": "keys",
     "public_keys": "keys",
     "reachable_url": "endpoints",
@@ -269,11 +345,17 @@ _HOME: dict[str, str] = {
     "route_to": "routing",
     "routes": "routing",
     "rule_chains": "services",
+    "runc_build": "runc",
     "runs_systemd": "abilities",
+    "runtime_configuration": "runtimes",
+    "runtime_handlers": "runtimes",
+    "runtime_network": "runtimes",
+    "search_path": "runc",
     "secure_address": "endpoints",
     "secure_ports": "ports",
     "seen_lease": "leaders",
     "served_certificate": "tls",
+    "served_socket": "runtimes",
     "service_network": "cluster_network",
     "service_rules": "services",
     "silence_finding": "liveness",
