@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -57,10 +57,10 @@ def run(
     """
     this = _Run(jobs, look, Threads(at_once))
     until = time.monotonic() + seconds
-    waiting = list(range(len(jobs)))
+    waiting = [position for position in range(len(jobs)) if not _is_needless(this, position)]
     while waiting or not this.threads.is_idle:
         if time.monotonic() < until:
-            waiting = [position for position in waiting if not _begin(this, position)]
+            waiting = list(_begin_some(this, waiting))
         elif this.threads.is_idle:
             for position in waiting:
                 _settle(this, position, Outcome.TIMED_OUT, f"the {seconds:g} s of the run were over before it began")
@@ -70,12 +70,25 @@ def run(
     return [this.results[position] for position in range(len(jobs))], this.crashes
 
 
-def _begin(this: _Run, position: int) -> bool:
-    """Begin the job, or settle it where it need not run; return whether it is off the list."""
+def _is_needless(this: _Run, position: int) -> bool:
     job = this.jobs[position]
     if job.not_applicable:
         _settle(this, position, Outcome.NOT_APPLICABLE, job.not_applicable)
-        return True
+    return bool(job.not_applicable)
+
+
+def _begin_some(this: _Run, waiting: Iterable[int]) -> Iterator[int]:
+    """Begin those of *waiting* that may begin as long as there is room; yield the others."""
+    has_room = True
+    for position in waiting:
+        has_room = has_room and this.threads.has_room
+        if not has_room or not _begin(this, position):
+            yield position
+
+
+def _begin(this: _Run, position: int) -> bool:
+    """Begin the job, or settle it where it need not run; return False when it has to wait for another."""
+    job = this.jobs[position]
     if not all(one in this.results for one in job.after):
         return False
     roots = [this.root[one] for one in job.after if one in this.root]
@@ -83,8 +96,6 @@ def _begin(this: _Run, position: int) -> bool:
         this.root[position] = roots[0]
         _settle(this, position, Outcome.SKIPPED, skipped_because(roots[0]))
         return True
-    if not this.threads.has_room:
-        return False
     judgement = this.judgements[position] = Judgement()
     context = CheckContext(this.look, job.target, job.check.deadline)
     try:

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
+import _thread
 import queue
-import threading
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Ended:
 class _Running:
     begun: float
     deadline: float
-    thread: threading.Thread
+    thread: int
 
 
 class Threads:
@@ -60,20 +60,16 @@ class Threads:
         Raise RuntimeError when the machine has no thread left.
         """
 
+        begun = time.monotonic()
+
         def do() -> None:
             try:
                 work()
             finally:
                 self._back.put((key, time.monotonic()))
 
-        thread = threading.Thread(target=do, name=str(key), daemon=True)
-        begun = time.monotonic()
-        self._running[key] = _Running(begun, begun + seconds, thread)
-        try:
-            thread.start()
-        except RuntimeError:
-            del self._running[key]
-            raise
+        # Not threading.Thread: its start() waits until the thread has begun, behind all those that compute.
+        self._running[key] = _Running(begun, begun + seconds, _thread.start_new_thread(do, ()))
 
     def next(self, until: float | None = None) -> Ended | None:
         """Wait for the next piece of work that comes back or has to be given up; None when there is room again.
@@ -101,4 +97,4 @@ class Threads:
 
     def _end(self, key: Hashable, at: float, *, in_time: bool) -> Ended:
         one = self._running.pop(key)
-        return Ended(key=key, in_time=in_time, seconds=at - one.begun, thread=one.thread.ident or 0)
+        return Ended(key=key, in_time=in_time, seconds=at - one.begun, thread=one.thread)

@@ -194,10 +194,10 @@ def test_the_process_ends_while_threads_hang() -> None:
 
 
 def test_a_machine_without_threads_is_no_crash(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_: threading.Thread) -> None:
+    def refuse(*_: object) -> int:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(threading.Thread, "start", refuse)
+    monkeypatch.setattr("kubedoctor.doctor.threads._thread.start_new_thread", refuse)
     (result,) = results(jobs_of(passing("acme.one")))
     assert (result.outcome, result.reason) == (Outcome.UNKNOWN, "can't start new thread")
 
