@@ -77,6 +77,7 @@ class _Work:
     def __init__(self, look: Look, clusters: list[Cluster]) -> None:
         self._look = look
         self.clusters = clusters
+        self._cluster_of = {id(member): cluster for cluster in clusters for member in cluster.members}
 
     def _join(self, one: Cluster, other: Cluster) -> Cluster:
         """Join two clusters and return what they have become; two that were given stay two."""
@@ -84,6 +85,7 @@ class _Work:
             return one
         first, second = sorted((one, other), key=self.clusters.index)
         first.members += second.members
+        self._cluster_of |= {id(member): first for member in second.members}
         first.notes += second.notes
         self.clusters.remove(second)
         return first
@@ -96,7 +98,7 @@ class _Work:
                 self._join(self._of(seen.setdefault(wanted, one)), self._of(one))
 
     def _of(self, member: Found) -> Cluster:
-        return next(cluster for cluster in self.clusters if any(one is member for one in cluster.members))
+        return self._cluster_of[id(member)]
 
     def _join_matching(
         self, clients: Sequence[str], servers: Sequence[str], match: Callable[[Instance, Instance], bool]
@@ -130,14 +132,16 @@ class _Work:
     def join_by_store(self) -> None:
         """kube-apiserver says where its etcd is, etcd who its peers are; and one data directory is one cluster's."""
         look = self._look
-        clients = {id(one): etcd_clients(look, one.instance) for one in self._members("etcd")}
-        peers = {id(one): etcd_peers(look, one.instance) for one in self._members("etcd")}
-        for server in self._members("etcd"):
-            for api in self._members("kube-apiserver"):
-                if api.home == server.home and _any_meets(stores(api.instance), clients[id(server)]):
+        etcds = [
+            (one, etcd_clients(look, one.instance), *etcd_peers(look, one.instance)) for one in self._members("etcd")
+        ]
+        apis = [(one, stores(one.instance)) for one in self._members("kube-apiserver")]
+        for server, for_clients, for_peers, _ in etcds:
+            for api, wanted in apis:
+                if api.home == server.home and _any_meets(wanted, for_clients):
                     self._join(self._of(api), self._of(server))
-            for other in self._members("etcd"):
-                if other.home == server.home and _any_meets(peers[id(other)][1], peers[id(server)][0]):
+            for other, _, _, expected in etcds:
+                if other.home == server.home and _any_meets(expected, for_peers):
                     self._join(self._of(other), self._of(server))
 
         def directory(one: Found) -> tuple[str, str] | None:

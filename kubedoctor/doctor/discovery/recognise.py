@@ -91,6 +91,8 @@ _ONES_OWN: dict[str, tuple[frozenset[str], int]] = {
 }
 """Flags that tell a component, and how many of them it takes. kube-scheduler and containerd have none of their own."""
 
+_ANYONES_OWN = frozenset().union(*(own for own, _ in _ONES_OWN.values()))
+
 _STARTERS = re.compile(
     r"sudo|su|doas|runuser|setpriv|env|nohup|setsid|timeout|nice|ionice|chrt|taskset|stdbuf|unshare|nsenter|chroot|ip"
     r"|(?:ba|da|z|a|k|fi|c|tc)?sh|busybox|strace|ltrace|gdb|gdbserver|dlv|perf|valgrind|tini|dumb-init|catatonit|s6-.*"
@@ -136,7 +138,9 @@ def _only_tells(words: Sequence[str]) -> bool:
 
 
 def _by_flags(words: Sequence[str]) -> str:
-    if len(words) < 2 or not words[1].startswith("-") or _STARTERS.fullmatch(_last(words[0]).lstrip("-")):
+    if not any(word.lstrip("-").partition("=")[0] in _ANYONES_OWN for word in words[1:]):
+        return ""  # nearly all processes of a machine
+    if not words[1].startswith("-") or _STARTERS.fullmatch(_last(words[0]).lstrip("-")):
         return ""
     if any(_program(word) or _last(word) == "hyperkube" for word in words[1:] if not word.startswith("-")):
         return ""  # the component's name behind another one's flags: it is started, or searched for
