@@ -19,9 +19,9 @@ import struct
 from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT
 
 BUFFER_BYTES = 4 << 20
-"""What moves in one turn, at most, in less than two milliseconds, for which the others wait. The kernel wakes a receiver
-for each packet while it is faster than its sender, so that moving less at a time is dearer: a gigabyte takes 0.49
-seconds of a processor in turns of 512 KiB, 0.46 of 2 MiB, 0.41 of 4 MiB, and of 8 MiB as well."""
+"""What moves in one turn, at most, in less than two milliseconds, for which the others wait. The kernel wakes a
+receiver for each packet while it is faster than its sender, so that moving less at a time is dearer: a gigabyte takes
+0.49 seconds of a processor in turns of 512 KiB, 0.46 of 2 MiB, 0.41 of 4 MiB, and of 8 MiB as well."""
 
 MAX_BUFFERS = 4
 """Buffers of that size; when all of them wait for receivers that do not read, the other connections have small ones."""

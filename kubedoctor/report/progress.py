@@ -63,7 +63,8 @@ class Progress:
             return
         row = self._rows.setdefault(event.component, _Row(event.component))
         state = event.state or (State.FAILED if event.event == "failed" else row.state)
-        parts = [event.message] if event.exit in event.message else [event.exit, event.message]
+        ended = "" if state in WELL else event.exit  # what was to end and has needs no more words
+        parts = [event.message] if ended in event.message else [ended, event.message]
         detail = visible(" ".join(": ".join(part for part in parts if part).split()))
         if state == State.STARTING and detail.startswith(("/", "port ")):  # what the probe asks for, and its answer
             detail = f"waiting for {detail}"

@@ -130,8 +130,8 @@ def _wrapper(config: ClusterConfig) -> tuple[File, ...]:
     if not config.in_user_namespace:
         return ()
     text = Path(__file__).with_name("without_cgroups.py").read_text()
-    content = f"#!{sys.executable} -IS\n{text.replace('RUNC', _quoted(_tool(config, 'runc')), 1)}"
-    return (File(name=config.data(WRAPPER), content=content, mode=0o700),)
+    text = text.replace('"RUNC"', _quoted(_tool(config, "runc")), 1)
+    return (File(name=config.data(WRAPPER), content=f"#!{sys.executable} -IS\n{text}", mode=0o700),)
 
 
 def _driver(config: ClusterConfig) -> str:
