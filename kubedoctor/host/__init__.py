@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from kubedoctor.host.api import Access as Access
     from kubedoctor.host.api import api_get as api_get
     from kubedoctor.host.api import read_access as read_access
+    from kubedoctor.host.buildinfo import BuildInfo as BuildInfo
+    from kubedoctor.host.buildinfo import build_info as build_info
     from kubedoctor.host.certificates import CertificateFact as CertificateFact
     from kubedoctor.host.certificates import certificates as certificates
     from kubedoctor.host.certificates import issued_by as issued_by
@@ -197,6 +199,7 @@ _HOME: dict[str, str] = {
     "ApiAddresses": "leases",
     "ApiReply": "leases",
     "Asker": "leaders",
+    "BuildInfo": "buildinfo",
     "CNI_VERSIONS": "cni",
     "CertificateFact": "certificates",
     "CgroupLayout": "cgroup",
@@ -270,6 +273,7 @@ _HOME: dict[str, str] = {
     "ask_api": "leases",
     "askers": "leaders",
     "at": "documents",
+    "build_info": "buildinfo",
     "certificates": "certificates",
     "cgroups": "cgroup",
     "clock": "adjtime",

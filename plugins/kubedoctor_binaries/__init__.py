@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
-from kubedoctor import Candidate, ClusterConfig, hookimpl
+from kubedoctor import Candidate, Check, ClusterConfig, Fact, hookimpl
 
 
 @hookimpl
@@ -14,3 +15,19 @@ def kubedoctor_binaries(name: str, config: ClusterConfig) -> Iterator[Candidate]
 
     yield from places.found(name, config)
     yield from recipes.recipes(name, config)
+
+
+@hookimpl
+def kubedoctor_facts() -> Iterable[Fact[Any, Any]]:
+    """Return the facts about versions that run."""
+    from kubedoctor_binaries.facts import kubelet_versions, reported_version
+
+    return [kubelet_versions, reported_version]
+
+
+@hookimpl
+def kubedoctor_checks() -> Iterable[Check]:
+    """Return the check of versions that run together."""
+    from kubedoctor_binaries.checks import CHECKS
+
+    return CHECKS
