@@ -9,6 +9,8 @@ import inspect
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import is_dataclass
+from enum import Enum
 from importlib import import_module
 from pathlib import Path
 from types import FunctionType
@@ -17,11 +19,15 @@ from typing import Any
 import click
 
 import kubedoctor
-from kubedoctor import components, hookspecs
+from kubedoctor import components, facts, hookspecs
 from kubedoctor.cli.main import COMMANDS, SECTIONS, cli
 from kubedoctor.cli.reference import PAGES as CONFIGURATION
 from kubedoctor.cluster import documents
+from kubedoctor.doctor.documents import Report
+from kubedoctor.doctor.recording import Recording
 from kubedoctor.jsonform import schema
+from kubedoctor.plugins import Manager, bundled_points
+from kubedoctor.report.checks_page import page as page_of_checks
 
 MADE = "Made from the code by `python -m kubedoctor.reference`"
 
@@ -38,6 +44,8 @@ DOCUMENTS: tuple[type[Any], ...] = (
     documents.PlaceStatus,
     documents.Plan,
     documents.Status,
+    Recording,
+    Report,
 )
 """The dataclasses whose JSON form others read; each has a schema."""
 
@@ -59,6 +67,7 @@ def pages() -> dict[str, str]:
     """Return the text of every page by its path below docs/reference/."""
     return {
         **{name: page() for name, page in CONFIGURATION.items()},
+        "checks.md": checks_page(),
         "cli.md": cli_page(),
         "hooks.md": hooks_page(),
         **{f"schemas/{kind.__name__}.json": json.dumps(schema(kind), indent=2) + "\n" for kind in DOCUMENTS},
@@ -98,6 +107,30 @@ by name.
 """
 
 
+DIAGNOSING = ("kubedoctor.facts", "kubedoctor.checks", "kubedoctor.targets")
+"""The modules whose public names are for facts and checks, in the order they are told of."""
+
+DIAGNOSIS = """\
+# Facts and checks
+
+What `kubedoctor_facts` and `kubedoctor_checks` return, and what their functions are given. The bundled checks:
+[checks](checks.md). Doors to the machine, for facts, are in `kubedoctor.host`.
+"""
+
+FACT_ERROR = """\
+A fact raises one of these when it cannot be had, and a check that does not catch it is told as unknown, with the
+reason. Anything else that is raised is a defect of the plugin.
+"""
+
+CHECKS = f"""\
+# Checks
+
+{MADE}; edit the checks in `plugins/` instead.
+`kubedoctor explain ID` tells the same, offline, and of the checks of other plugins too.
+
+`kubedoctor check` runs all of them, or those named by id, pattern, plugin, tag (`tag:NAME`) or kubeadm's name. Words:
+[how the doctor is put together](../explanation/doctor.md)."""
+
 CONFIG = """\
 What the cluster is asked to be: one frozen dataclass, with an attribute for each option of
 [the configuration](configuration.md). Paths come from its methods, never from the layout of directories:
@@ -128,23 +161,72 @@ def hooks_page() -> str:
         code = f"```python\n@hookimpl\ndef {hook}{signature}: ...\n```"
         parts.append(f"## {heading(hook)}\n\n{code}\n\n{inspect.getdoc(function)}\n")
     parts.append(DATA)
-    for name in sorted(kubedoctor.__all__):
-        value = getattr(kubedoctor, name)
-        if inspect.isclass(value) and value.__module__ == "kubedoctor.components":
-            parts.append(f"## {name}\n\n{inspect.getdoc(value)}\n\n```python\n{_source(value)}\n```\n")
-    parts.append(f"## ClusterConfig\n\n{CONFIG}\n" + "\n".join(_methods(kubedoctor.ClusterConfig)) + "\n")
+    parts += [_class(value) for value in _public("kubedoctor.components")]
+    parts.append(DIAGNOSIS)
+    parts += [_class(value) for module in DIAGNOSING for value in _public(module)]
+    parts.append(f"## FactError\n\n{FACT_ERROR}\n" + "\n".join(_errors()) + "\n")
+    parts.append(f"## ClusterConfig\n\n{CONFIG}\n" + "\n".join(_methods(kubedoctor.ClusterConfig, "config")) + "\n")
     parts.append(f"## KubedoctorError\n\n{inspect.getdoc(kubedoctor.KubedoctorError)}\n\n{ERROR}")
     return "\n".join(parts)
 
 
-def _methods(kind: type[Any]) -> Iterator[str]:
-    for name, member in vars(kind).items():
-        if name.startswith("_") or not isinstance(member, (property, FunctionType)):
+def _public(module: str) -> Iterator[Any]:
+    """Yield the classes and functions of *module* that plugins may use, but for the errors of facts."""
+    for name in sorted(kubedoctor.__all__):
+        value = getattr(kubedoctor, name)
+        is_error = inspect.isclass(value) and issubclass(value, facts.FactError)
+        if getattr(value, "__module__", "") == module and not is_error:
+            yield value
+
+
+def _class(value: Any) -> str:
+    """Return the section of a class, or of a function."""
+    said = inspect.getdoc(value)
+    if not inspect.isclass(value):
+        return f"## {value.__name__}()\n\n```python\n{_signature(value)}\n```\n\n{said}\n"
+    has_fields = is_dataclass(value) or issubclass(value, Enum)
+    parts = [f"## {value.__name__}\n\n{said}\n", f"```python\n{_source(value)}\n```\n" if has_fields else ""]
+    methods = "\n".join(_methods(value, value.__name__.lower()))
+    return "\n".join(part for part in (*parts, f"{methods}\n" if methods else "") if part)
+
+
+def _signature(function: FunctionType) -> str:
+    """Return the definition as it stands in the source, without the body."""
+    lines = []
+    for line in inspect.getsource(function).splitlines():
+        lines.append(line.partition("  #")[0])
+        if lines[-1].endswith(":"):
+            break
+    return "\n".join(lines)
+
+
+def _errors() -> Iterator[str]:
+    for name in sorted(kubedoctor.__all__):
+        value = getattr(kubedoctor, name)
+        if inspect.isclass(value) and issubclass(value, facts.FactError):
+            yield f"- `{name}`: {' '.join((inspect.getdoc(value) or '').split())}"
+
+
+def checks_page() -> str:
+    """Return docs/reference/checks.md, of the bundled plugins."""
+    manager = Manager()
+    for point in bundled_points():
+        manager.add(point.name, point.load)
+    about = {plugin.name: (inspect.getdoc(plugin.module) or "") for plugin in manager.plugins}
+    return page_of_checks(manager.checks(), CHECKS, about)
+
+
+def _methods(kind: type[Any], name: str) -> Iterator[str]:
+    """Yield a line for each property and method, of an object called *name*."""
+    for attribute, member in vars(kind).items():
+        if attribute.startswith("_") or not isinstance(member, (property, FunctionType)):
             continue
         arguments = ""
         if isinstance(member, FunctionType):
-            arguments = f"({', '.join(list(inspect.signature(member).parameters)[1:])})"
-        yield f"- `config.{name}{arguments}`: {' '.join((inspect.getdoc(member) or '').split())}"
+            _self, *parameters = inspect.signature(member).parameters.values()
+            stars: dict[object, str] = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
+            arguments = f"({', '.join(stars.get(one.kind, '') + one.name for one in parameters)})"
+        yield f"- `{name}.{attribute}{arguments}`: {' '.join((inspect.getdoc(member) or '').split())}"
 
 
 def _source(kind: type[Any]) -> str:
@@ -172,9 +254,9 @@ COMMANDS_INTRODUCTION = f"""\
 
 {MADE}; edit the commands in `kubedoctor/cli/` instead.
 
-Exit status: 0 well · 1 not well (a cluster that did not come up or is not ready) · 2 wrong use · 3 a defect in
-kubedoctor or a plugin, with a crash file to attach · 4 could not tell · 130 interrupted. Data goes to stdout,
-everything else to stderr. `NO_COLOR` is honoured.
+Exit status: 0 well · 1 not well (findings, a cluster that did not come up or is not ready) · 2 wrong use ·
+3 a defect in kubedoctor or a plugin, with a crash file to attach · 4 could not tell · 130 interrupted. Data goes to
+stdout, everything else to stderr. `NO_COLOR` is honoured.
 """
 
 

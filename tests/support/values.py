@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from kubedoctor import components
 from kubedoctor.cluster import documents
+from kubedoctor.doctor.documents import Report
+from kubedoctor.doctor.recording import Recording
 
 DOCUMENTS = [
     components.Certificate,
@@ -31,6 +33,8 @@ DOCUMENTS = [
     documents.PlaceStatus,
     documents.PlannedComponent,
     documents.Status,
+    Recording,
+    Report,
 ]
 
 TEXT = st.text(max_size=12)
