@@ -34,7 +34,7 @@ class ClusterConfig(NodeConfig):
     # which cluster, where
     name: str = option("local", help="name of the cluster")
     host: bool = option(False, help="run on the host itself instead of in a sandbox")
-    node: bool = option(False, help="run a node: runtime, kubelet, kube-proxy")
+    node: bool = option(True, help="run a node: runtime, kubelet, kube-proxy")
 
     # which binaries
     kubernetes: str = option("", env=("KUBE_VERSION",), help="Kubernetes version: exact, 1.36, or latest")

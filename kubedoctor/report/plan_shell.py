@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from kubedoctor.cluster.documents import Plan, PlannedComponent, PlannedProbe
-from kubedoctor.components import Authority, Certificate, Kubeconfig
+from kubedoctor.components import Authority, Certificate, Kind, Kubeconfig
 from kubedoctor.config import ClusterConfig
 from kubedoctor.report.shell_library import LIBRARY
 
@@ -26,7 +27,12 @@ def plan_shell(
     *,
     kubeconfigs: Sequence[Kubeconfig],
 ) -> str:
-    """Return the script. Certificates that are there are used, the others it makes with openssl."""
+    """Return the script. Certificates that are there are used, the others it makes with openssl.
+
+    It starts the control plane only: a node needs directories, settings and a cgroup of its own, which a script that
+    runs where it is would change for the whole machine.
+    """
+    plan = _without_node(plan)
     people = next((_shell_kubeconfig(plan, k) for k in kubeconfigs if not k.inside), plan.kubeconfig)
     parts = [
         _head(plan),
@@ -40,6 +46,15 @@ def plan_shell(
         _tail(people),
     ]
     return "\n".join(part for part in parts if part)
+
+
+def _without_node(plan: Plan) -> Plan:
+    if not plan.node:
+        return plan
+    kept = tuple(component for component in plan.components if component.kind != Kind.NODE)
+    shown = tuple(manifest for manifest in plan.manifests if not manifest.ready)
+    note = "the node is left out: it needs a sandbox of its own, which `kubedoctor up` makes"
+    return replace(plan, components=kept, manifests=shown, node=False, notes=(*plan.notes, note))
 
 
 def _head(plan: Plan) -> str:

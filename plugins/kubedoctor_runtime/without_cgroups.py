@@ -31,6 +31,7 @@ def take_out(path: str) -> None:
     os.replace(f"{path}.new", path)  # noqa: PTH105
 
 
-if "create" in sys.argv or "run" in sys.argv:
-    take_out(os.path.join(bundle(sys.argv), "config.json"))  # noqa: PTH118
-os.execv(REAL, [REAL, *sys.argv[1:]])  # noqa: S606 - no shell is wanted
+if __name__ == "__main__":
+    if "create" in sys.argv or "run" in sys.argv:
+        take_out(os.path.join(bundle(sys.argv), "config.json"))  # noqa: PTH118
+    os.execv(REAL, [REAL, *sys.argv[1:]])  # noqa: S606 - no shell is wanted

@@ -143,7 +143,7 @@ def test_an_option_is_explained_by_any_of_its_names(name: str, capsys: pytest.Ca
 def test_other_variables_are_explained_too(capsys: pytest.CaptureFixture[str]) -> None:
     for name, words in (
         ("API_PORT", "no insecure ports"),
-        ("KUBELET_HOST", "of the node"),
+        ("CNI_PLUGINS_URL", "of the node"),
         ("TMP_DIR", "is not read"),
         ("--no-build", "building from Go modules"),
         ("set", "removes it"),
