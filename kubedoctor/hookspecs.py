@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 if TYPE_CHECKING:
+    from kubedoctor.checks import Check
     from kubedoctor.components import Candidate, Component, Components, Manifest
     from kubedoctor.config import ClusterConfig
+    from kubedoctor.facts import Fact
 
 PROJECT = "kubedoctor"
 
@@ -55,14 +57,18 @@ def kubedoctor_binaries(name: str, config: ClusterConfig) -> Iterable[Candidate]
 
 
 @hookspec
-def kubedoctor_facts() -> Iterable[Any]:
-    """Return how to gather new kinds of facts about a machine. Collected once, at load time."""
+def kubedoctor_facts() -> Iterable[Fact[Any, Any]]:
+    """Return new kinds of facts about a machine; their names start with the plugin's entry-point name.
+
+    Checks may ask for facts that no hook returns. Of those that it does, the ones without arguments go into every
+    recording, whether a check asks for them or not. Collected once.
+    """
     raise NotImplementedError
 
 
 @hookspec
-def kubedoctor_checks() -> Iterable[Any]:
-    """Return this plugin's checks. Their ids start with the plugin's entry-point name. Collected once, at load time."""
+def kubedoctor_checks() -> Iterable[Check]:
+    """Return this plugin's checks. Their ids start with the plugin's entry-point name. Collected once."""
     raise NotImplementedError
 
 

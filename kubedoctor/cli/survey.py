@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kubedoctor.doctor.look import SharedLook
-from kubedoctor.doctor.threads import Threads
 
 if TYPE_CHECKING:
     from kubedoctor.plugins import Manager
@@ -52,18 +52,17 @@ def _discovered(look: SharedLook, known: Sequence[Target]) -> Sequence[Target]:
     def search() -> None:
         try:
             found.append(discover(look, known))
-        except (Exception, SystemExit) as error:  # it is a defect, and told as one by the thread that waits
+        except (Exception, SystemExit) as error:  # raised again by the thread that waits
             defects.append(error)
 
-    threads = Threads()
-    threads.start("discovery", search, SECONDS)
-    while not threads.is_idle:
-        ended = threads.next()
-        if ended is not None and not ended.in_time:
-            awaited = look.awaited(ended.thread) or "the search"
-            note = f"what runs here is not known: {awaited} did not answer in {SECONDS:g} s"
-            machine, *others = known
-            return (replace(machine, notes=(*machine.notes, note)), *others)
+    thread = threading.Thread(target=search, daemon=True)
+    thread.start()
+    thread.join(SECONDS)
     if defects:
         raise defects[0]
-    return found[0]
+    if found:
+        return found[0]
+    awaited = look.awaited(thread.ident or 0) or "the search"
+    machine, *others = known
+    note = f"what runs here is not known: {awaited} did not answer in {SECONDS:g} s"
+    return (replace(machine, notes=(*machine.notes, note)), *others)

@@ -56,7 +56,7 @@ def examine(
         report=Report(
             targets=tuple(reported_target(target) for target in targets),
             started=datetime.fromtimestamp(look.now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            seconds=time.monotonic() - began,
+            seconds=round(time.monotonic() - began, 6),
             ok=is_ok(results, fail_on),
             counts=counts(results),
             results=tuple(results),

@@ -75,7 +75,7 @@ class Judgement:
             title=check.title,
             outcome=Outcome.FAILED if found else self.outcome,
             severity=check.severity,
-            seconds=seconds,
+            seconds=round(seconds, 6),
             reason=self.reason,
             findings=tuple(reported(check, target, finding) for finding in found),
         )
