@@ -12,7 +12,9 @@ class NodeConfig:
     """The settled wishes for the node of a place."""
 
     hostname_override: str = option("", env=("HOSTNAME_OVERRIDE",), help="name of the node", flag="-", form=Form.HOST)
-    image_archive: tuple[str, ...] = option((), help="archive of images to load: OCI or docker-archive", form=Form.FILE)
+    image_archive: tuple[str, ...] = option(
+        (), help="archive of images to load, OCI or docker-archive, or a directory of such", form=Form.PATH
+    )
     cluster_dns: bool = option(
         True, env=("KUBE_ENABLE_CLUSTER_DNS", "ENABLE_CLUSTER_DNS"), help="run CoreDNS", flag="-"
     )

@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "env": ("kubedoctor.cli.env:env", "print the shell lines that make kubectl use the cluster", "Use"),
     "kubeconfig": ("kubedoctor.cli.kubeconfig:kubeconfig", "print, or merge into your own, the kubeconfig", "Use"),
     "enter": ("kubedoctor.cli.enter:enter", "run a shell or a command inside the sandbox", "Use"),
+    "images": ("kubedoctor.cli.images:images", "load images from archives, and list those there are", "Use"),
     "publish": ("kubedoctor.cli.publish:publish", "make a port of the inside reachable outside", "Use"),
     "unpublish": ("kubedoctor.cli.unpublish:unpublish", "end what `publish` began", "Use"),
     "config": ("kubedoctor.cli.config:config", "show the configuration, and where each value was said", "More"),

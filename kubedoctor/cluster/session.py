@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kubedoctor.cluster import bringup, clusterfile, ports, sandbox, subordinate, wishes
 from kubedoctor.cluster import place as places
+from kubedoctor.cluster.archives import archives_of, inspect, opened
 from kubedoctor.cluster.certificates import users_of
 from kubedoctor.cluster.control import ControlClient
 from kubedoctor.cluster.documents import Event, Phase, Plan
@@ -23,7 +25,8 @@ from kubedoctor.cluster.status import existing
 from kubedoctor.config import ClusterConfig, PlaceKind
 from kubedoctor.configuration.checks import require_files
 from kubedoctor.configuration.layers import Resolved, load
-from kubedoctor.errors import AlreadyRunning, ConfigError, KubedoctorError, NotRunning
+from kubedoctor.configuration.values import said
+from kubedoctor.errors import AlreadyRunning, ConfigError, KubedoctorError, NotRunning, UsageError
 from kubedoctor.jsonform import from_json
 
 if TYPE_CHECKING:
@@ -53,6 +56,10 @@ class Session:
     def require_files(self) -> None:
         """Raise ConfigError when a file that components are to read is not there: said before anything starts."""
         require_files(self.config, self.resolved.origins)
+        with _said_of(self.resolved, "image_archive"):
+            for archive in self.config.image_archive:
+                with opened(archive) as file:
+                    inspect(file, archive, quick=True)
 
 
 def settle(flags: Mapping[str, Any], environment: Mapping[str, str]) -> Session:
@@ -68,9 +75,20 @@ def settle(flags: Mapping[str, Any], environment: Mapping[str, str]) -> Session:
     if resolved.file is not None:
         flags = {**flags, "config": str(resolved.file)}
     config, notes = settle_place(resolved.config)
+    with _said_of(resolved, "image_archive"):
+        config = replace(config, image_archive=archives_of(config.image_archive))
     here = Path.cwd()  # what is remembered means the same elsewhere
     flags, environment = wishes.anchored(flags, here), wishes.anchored_variables(wishes.honoured(environment), here)
     return Session(resolved, config, paths, flags, environment, (*resolved.notes, *notes))
+
+
+@contextmanager
+def _said_of(resolved: Resolved, option: str) -> Iterator[None]:
+    """Let what is wrong with the files of an option be said with where the option was set."""
+    try:
+        yield
+    except UsageError as problem:
+        raise ConfigError(f"{said(resolved.origins, option)}: {problem.message}", hint=problem.hint) from None
 
 
 def settle_place(config: ClusterConfig) -> tuple[ClusterConfig, tuple[str, ...]]:
