@@ -282,7 +282,8 @@ def _look_up(values: dict[int, bytes], expressions: Sequence[bytes], index: int,
     run.require(holds)
     if be32(values[3]) == 0:  # what the element says becomes of the packet
         effects = tuple(
-            Effect(Verdict(one.verdict or "accept"), run.holds, one.chain, comment=run.comment) for one in chosen
+            Effect(Verdict(one.verdict or "accept"), run.holds, one.chain, comment=one.comment or run.comment)
+            for one in chosen
         )
         return Outcome(effects, exhaustive=holds is Holds.SHARE) if effects else None
     return _for_each(chosen, be32(values[3]), expressions, index, run)

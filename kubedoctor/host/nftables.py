@@ -75,6 +75,7 @@ class Element:
     verdict: str = ""
     chain: str = ""
     value: bytes = b""
+    comment: str = ""
 
 
 def tables(*, net: int = 0) -> tuple[tuple[str, str], ...]:
@@ -259,6 +260,7 @@ def _element(values: dict[int, bytes]) -> Element:
         verdict=verdict,
         chain=chain,
         value=data.get(1, b""),
+        comment=user_comment(values.get(6, b"")),
     )
 
 

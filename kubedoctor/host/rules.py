@@ -107,6 +107,7 @@ class Walk:
     comment: str = ""
     chains: dict[str, tuple[Holds, bool]] = field(default_factory=dict)
     run: int = 0
+    near: str = ""  # the comment of the rule that led here
 
     def enter(self, chain: str, given: Holds = Holds.YES, depth: int = 0) -> bool:
         """Run a chain that is reached as *given*; return whether it decides about every connection that enters it."""
@@ -138,13 +139,16 @@ class Walk:
     def _apply(self, effect: Effect, chain: str, holds: Holds, depth: int) -> bool:
         """Let a rule act; return whether that is the end of the connection's way."""
         if effect.verdict in (Verdict.JUMP, Verdict.GOTO):
-            return self.enter(effect.chain, holds, depth + 1)
+            before, self.near = self.near, effect.comment or self.near
+            decided = self.enter(effect.chain, holds, depth + 1)
+            self.near = before
+            return decided
         if effect.verdict in (Verdict.CONTINUE, Verdict.RETURN):
             return False
         if effect.verdict in (Verdict.DNAT, Verdict.REDIRECT):
             self.leads.append((holds, effect, chain))
         if holds is Holds.YES and self.verdict is Verdict.CONTINUE:
-            self.verdict, self.comment = effect.verdict, effect.comment
+            self.verdict, self.comment = effect.verdict, effect.comment or self.near
         return True
 
     def endpoints(self, connection: Connection) -> tuple[Leading, ...]:

@@ -176,15 +176,17 @@ def _refused(hooked: Iterable[_Hooked], hooks: tuple[str, ...], connection: Conn
 
 def _way(one: _Hooked, connection: Connection) -> Way:
     walk = Walk(one.rules)
-    walk.enter(one.chain)
+    is_decided = walk.enter(one.chain)
+    endpoints = walk.endpoints(connection)
+    shared = is_decided and endpoints and walk.verdict is Verdict.CONTINUE  # by lot, each share by a rule of its own
     return Way(
         backend=one.backend,
         table=one.table,
         hook=one.hook,
         chain=one.chain,
         priority=one.priority,
-        endpoints=walk.endpoints(connection),
-        verdict=walk.verdict.value,
+        endpoints=endpoints,
+        verdict=(Verdict.DNAT if shared else walk.verdict).value,
         comment=walk.comment,
         through=tuple(walk.chains)[1 : _SHOWN + 1],
     )

@@ -18,7 +18,7 @@ class Conntrack:
     maximum: int
 
 
-@fact("host.conntrack")
+@fact("host.conntrack", recorded=False)
 def conntrack(look: Look, net: int) -> Conntrack:
     """The tracked connections in the network namespace of process *net* (0: ours); Absent when nothing tracks them."""
     numbers = []

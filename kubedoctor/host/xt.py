@@ -144,6 +144,11 @@ def _state(_revision: int, data: bytes, _connection: Connection) -> Holds:
     return _holds(bool(struct.unpack_from("=I", data)[0] & NEW), inverted=False)
 
 
+def _recent(_revision: int, data: bytes, _connection: Connection) -> Holds:
+    (what,) = struct.unpack_from("=8xB", data)
+    return Holds.YES if what & 2 else Holds.MAYBE  # XT_RECENT_SET: it notes the address, and holds
+
+
 _READERS: dict[str, Callable[[int, bytes, Connection], Holds]] = {
     "tcp": _tcp,
     "udp": _udp,
@@ -151,4 +156,5 @@ _READERS: dict[str, Callable[[int, bytes, Connection], Holds]] = {
     "addrtype": _addrtype,
     "conntrack": _conntrack,
     "state": _state,
+    "recent": _recent,
 }
