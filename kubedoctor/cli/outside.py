@@ -11,7 +11,7 @@ from kubedoctor.cluster.documents import PlannedPort
 def as_seen_outside(argv: Sequence[str], ports: Sequence[PlannedPort]) -> tuple[str, ...]:
     """Return *argv* with the addresses it binds replaced by those that are bound outside for it.
 
-    A port that is not published is left out of a list of URLs, and 0 where a number is wanted.
+    A port that is not published is 0, by itself and in URLs: nobody listens there.
     """
     inside = {port.inside: port for port in ports}
     hosts = dict.fromkeys(port.outside_address or "127.0.0.1" for port in ports if port.outside)
@@ -26,9 +26,7 @@ def _word(word: str, inside: Mapping[int, PlannedPort], host: str) -> str:
     if flag in ("bind-address", "address") and host:
         return f"{name}={host}"
     if flag.startswith("listen") or flag.endswith(("port", "bind-address", "address")):
-        parts = value.split(",")
-        outside = [_address(part, inside) for part in parts]
-        return word if outside == parts else f"{name}={','.join(filter(None, outside))}"
+        return f"{name}={','.join(_address(part, inside) for part in value.split(','))}"
     return word
 
 
@@ -44,8 +42,6 @@ def _address(text: str, inside: Mapping[int, PlannedPort]) -> str:
         return text
     if port is None:
         return text
-    if not port.outside:
-        return ""
-    address = port.outside_address or "127.0.0.1"
+    address = (port.outside_address if port.outside else parts.hostname) or ("127.0.0.1" if port.outside else "")
     host = f"[{address}]" if ":" in address else address
     return f"{parts.scheme}://{host}:{port.outside}" if parts.scheme else f"{host}:{port.outside}"

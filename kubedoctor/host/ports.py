@@ -41,7 +41,9 @@ def wanted_ports(urls: str, setting: str) -> Iterator[WantedPort]:
 
 
 def secure_ports(instance: Instance, address: str, port: int) -> Iterator[WantedPort]:
-    """Yield the port that a component of Kubernetes serves on, by its flags, else the defaults given."""
+    """Yield the port that a component of Kubernetes serves on, by its flags, else the defaults given; none for 0."""
+    if instance.flag("secure-port") == "0":  # it serves nothing, or nothing outside its sandbox
+        return
     told, number = secure_address(instance, address, port)
     with suppress(ValueError):  # a name: it could be any address
         yield WantedPort(address=str(ipaddress.ip_address(told)), port=number, setting="--secure-port")

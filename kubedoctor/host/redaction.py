@@ -31,8 +31,8 @@ def redacted(argv: Sequence[str]) -> tuple[str, ...]:
     """Return *argv* with what looks like a secret replaced by `…`: values of flags so named, passwords in URLs."""
     shown, hide_next = [], False
     for argument in argv:
-        name, equals, _ = argument.partition("=")
-        secret = _is_secret(name)
+        name, equals, value = argument.partition("=")
+        secret = _is_secret(name) and value not in ("true", "false")  # --anonymous-auth=false tells nobody anything
         if hide_next and not argument.startswith("-"):
             shown.append("…")
             hide_next = False

@@ -133,7 +133,8 @@ def test_in_a_sandbox_only_the_published_api_is_bound_outside() -> None:
         "127.0.0.1",
         "6443",
     )
-    assert planned["etcd"].flag("listen-client-urls") == planned["etcd"].flag("listen-peer-urls") == ""
+    assert planned["etcd"].flag("listen-client-urls") == "https://127.0.0.1:0"
+    assert planned["etcd"].flag("listen-peer-urls") == "http://127.0.0.1:0"
     assert {planned[f"kube-{name}"].flag("secure-port") for name in ("controller-manager", "scheduler")} == {"0"}
 
 
@@ -288,7 +289,7 @@ def test_a_cluster_that_should_run_is_a_target(state: PlaceStatus, why: str) -> 
     assert target.title == "cluster local, kubernetes v1.37.2, in a sandbox, does not run"
     (etcd,) = target.instances
     assert (etcd.pid, etcd.root, etcd.net, etcd.source) == (0, 0, 0, "plan of cluster local")
-    assert etcd.flag("listen-client-urls") == ""
+    assert etcd.flag("listen-client-urls") == "https://127.0.0.1:0"
     assert target.notes[0].startswith(f"cluster local does not run: {why}")
 
 

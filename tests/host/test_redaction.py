@@ -14,6 +14,8 @@ from kubedoctor.host.redaction import redacted
         (["x", "--token", "abc", "y"], ("x", "--token", "…", "y")),
         (["x", "--password", "--v=2"], ("x", "--password", "--v=2")),
         (["x", "--token-auth-file=/a"], ("x", "--token-auth-file=/a")),
+        (["x", "--anonymous-auth=false"], ("x", "--anonymous-auth=false")),
+        (["x", "--use-service-account-credentials=true"], ("x", "--use-service-account-credentials=true")),
         (["x", "--tls-private-key-file=/a"], ("x", "--tls-private-key-file=/a")),
         (["x", "--authorization-mode=Node,RBAC"], ("x", "--authorization-mode=Node,RBAC")),
         (["x", "https://bob:pw@host/"], ("x", "https://bob:…@host/")),

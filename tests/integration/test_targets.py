@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -15,9 +16,9 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from support.clusters import eventually, free_port
+from support.clusters import commands, eventually, free_port
 from support.command import Kubedoctor
-from support.guarded import COMPONENTS, ETCD, guarded, identity_of, pids
+from support.guarded import COMPONENTS, ETCD, identity_of, pids
 from support.person import Person, PersonsKubedoctor, install, interpreter, public_binaries
 
 from kubedoctor.cli.targets import known_targets
@@ -43,7 +44,7 @@ def targets(cli: Kubedoctor, monkeypatch: pytest.MonkeyPatch) -> dict[str, Targe
 
 @pytest.fixture
 def cli(tmp_path: Path, binaries: dict[str, Path]) -> Iterator[Kubedoctor]:
-    with guarded(tmp_path, binaries) as command:
+    with commands(tmp_path, binaries) as command:
         yield command
 
 
@@ -97,6 +98,24 @@ def test_a_cluster_that_nobody_brought_down_should_run(
     assert cluster.notes[0].startswith("cluster local does not run: ")
     cli.ok("down")
     assert "local" not in targets(cli, monkeypatch)
+
+
+def test_what_others_listen_on_is_in_the_way_only_of_what_is_published(cli: Kubedoctor) -> None:
+    with ExitStack() as stack:
+        for port in (2379, 10259):
+            taken = stack.enter_context(socket.socket())
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                taken.bind(("127.0.0.1", port))
+                taken.listen()
+            except OSError:  # somebody's on this machine, which does as well
+                continue
+        api = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        taken_port = {"API_SECURE_PORT": str(api.getsockname()[1])}
+        results = cli("check", "*.port-taken", "--phase", "preflight", "-o", "json", env=taken_port).json["results"]
+    assert {one["check"] for one in results if one["outcome"] == "failed" and one["target"] == "machine"} == {
+        "apiserver.port-taken"
+    }
 
 
 # --- other users' -----------------------------------------------------------------------------------------------------
