@@ -9,7 +9,6 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from support.clusters import eventually, free_port, kubectl
@@ -17,6 +16,7 @@ from support.command import Kubedoctor
 from support.guarded import guarded
 from support.images import PROBE, probe_archive
 from support.machine import difference, everything
+from support.pods import applied, deployment, inside, pod, ready
 
 from kubedoctor.cluster.identity import ProcessIdentity, send
 
@@ -36,48 +36,6 @@ def node(
     with guarded(tmp_path_factory.mktemp("node"), node_binaries) as cli:
         cli.ok("up", "--node", "--image-archive", str(archive))
         yield cli
-
-
-def pod(name: str, *command: str, **fields: Any) -> dict[str, Any]:
-    container = {
-        "name": "c",
-        "image": PROBE.name,
-        "imagePullPolicy": "Never",
-        "command": [PROBE.path, *command],
-        **fields.pop("container", {}),
-    }
-    spec = {"containers": [container], "terminationGracePeriodSeconds": 0, **fields.pop("spec", {})}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, **fields}, "spec": spec}
-
-
-def deployment(name: str, replicas: int, *command: str) -> dict[str, Any]:
-    template = pod(name, *command)
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": name},
-        "spec": {
-            "replicas": replicas,
-            "selector": {"matchLabels": {"app": name}},
-            "template": {"metadata": {"labels": {"app": name}}, "spec": template["spec"]},
-        },
-    }
-
-
-def applied(cli: Kubedoctor, *objects: dict[str, Any]) -> None:
-    done = kubectl(cli, "apply", "-f", "-", stdin={"apiVersion": "v1", "kind": "List", "items": list(objects)})
-    assert done.status == 0, done.err
-
-
-def ready(cli: Kubedoctor, what: str, condition: str = "condition=Ready") -> None:
-    done = kubectl(cli, "wait", f"--for={condition}", what, "--timeout=50s")
-    assert done.status == 0, done.err + kubectl(cli, "describe", what).out[-2000:]
-
-
-def inside(cli: Kubedoctor, name: str, *command: str) -> str:
-    done = kubectl(cli, "exec", name, "--", PROBE.path, *command)
-    assert done.status == 0, done.err
-    return done.out
 
 
 def test_ready_means_that_everything_works(node: Kubedoctor) -> None:
