@@ -1,7 +1,7 @@
 """The JSON form of our dataclasses: to it, from it, and its schema.
 
-Field names stay as they are; a `Path` is a string, an enum its value, a tuple a list. A key that a reader does not know
-is ignored, so an older kubedoctor reads a newer document of the same `schema_version`.
+Field names stay as they are; a `Path` is a string, an enum its value, a tuple a list, a set a sorted list. A key that a
+reader does not know is ignored, so an older kubedoctor reads a newer document of the same `schema_version`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ def to_json(value: object) -> Any:
         return str(value)
     if isinstance(value, Mapping):
         return {_key_to_json(key): to_json(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
+    if isinstance(value, (set, frozenset)):
+        return sorted((to_json(item) for item in value), key=str)  # the same in every run
+    if isinstance(value, (list, tuple)):
         return [to_json(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{value} has no JSON form")  # json.dumps would write what no other reader takes
@@ -59,6 +61,8 @@ def _read(kind: Any, data: Any, where: str) -> Any:
         return _read_union(typing.get_args(kind), data, where)
     if origin in (tuple, list, Sequence):
         return _read_sequence(kind, data, where)
+    if origin in (set, frozenset):
+        return origin(_read_sequence(types.GenericAlias(list, typing.get_args(kind)), data, where))
     if origin in (dict, Mapping):
         return _read_mapping(kind, data, where)
     if dataclasses.is_dataclass(kind):
@@ -189,7 +193,7 @@ def _schema(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
     if origin is tuple and arguments[-1] is not Ellipsis:
         items = [_schema(argument, definitions) for argument in arguments]
         return {"type": "array", "prefixItems": items, "minItems": len(items), "maxItems": len(items)}
-    if origin in (tuple, list, Sequence):
+    if origin in (tuple, list, Sequence, set, frozenset):
         return {"type": "array", "items": _schema(arguments[0], definitions)}
     if origin in (dict, Mapping):
         return {"type": "object", "additionalProperties": _schema(arguments[1], definitions)}

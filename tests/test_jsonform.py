@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from support.values import DOCUMENTS, JSON, values_of
 
 from kubedoctor import components
@@ -149,3 +150,12 @@ def test_the_schema_of_a_pair_has_its_length() -> None:
         "minItems": 2,
         "maxItems": 2,
     }
+
+
+@FEW
+@given(st.frozensets(st.text(max_size=5)))
+def test_a_set_is_a_sorted_list(words: frozenset[str]) -> None:
+    assert to_json(words) == sorted(words)
+    assert from_json(frozenset[str], to_json(words)) == words
+    with pytest.raises(ValueError, match="expected a string, found 3"):
+        from_json(frozenset[str], [*words, 3])
