@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
-from kubedoctor import Check, ClusterConfig, Component, hookimpl
+from kubedoctor import Check, ClusterConfig, Component, Fact, hookimpl
 from kubedoctor_kubelet.component import kubelet
 
-__all__ = ["kubedoctor_checks", "kubedoctor_components"]
+__all__ = ["kubedoctor_checks", "kubedoctor_components", "kubedoctor_facts"]
 
 
 @hookimpl
 def kubedoctor_components(config: ClusterConfig) -> Iterable[Component]:
     """Return the kubelet."""
     return [kubelet(config)]
+
+
+@hookimpl
+def kubedoctor_facts() -> Iterable[Fact[Any, Any]]:
+    """Return the facts about the kubelet."""
+    from kubedoctor_kubelet.facts import node_name, systemd_runs
+
+    return [node_name, systemd_runs]
 
 
 @hookimpl

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
-from kubedoctor import Check, ClusterConfig, Component, hookimpl
+from kubedoctor import Check, ClusterConfig, Component, Fact, hookimpl
 from kubedoctor_runtime.component import containerd, image_loader, user_archives
 
-__all__ = ["kubedoctor_checks", "kubedoctor_components"]
+__all__ = ["kubedoctor_checks", "kubedoctor_components", "kubedoctor_facts"]
 
 
 @hookimpl
 def kubedoctor_components(config: ClusterConfig) -> Iterable[Component]:
     """Return containerd and what loads images into it."""
     return [containerd(config), image_loader(config), *user_archives(config)]
+
+
+@hookimpl
+def kubedoctor_facts() -> Iterable[Fact[Any, Any]]:
+    """Return the facts about the container runtime."""
+    from kubedoctor_runtime.facts import socket_file
+
+    return [socket_file]
 
 
 @hookimpl

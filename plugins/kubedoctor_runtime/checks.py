@@ -97,6 +97,8 @@ def _disabled(config: host.ContainerdConfig) -> Iterator[Finding]:
 
 def _unserved(context: Context, runtime: host.Runtime, problem: FactError | None) -> Iterator[Finding]:
     """Ask the socket itself; what keeps it from answering is not told here."""
+    if problem is None and _dead(runtime):
+        return
     try:
         served = context.get(host.cri_version, runtime.socket, runtime.root)
     except Denied:
@@ -173,9 +175,8 @@ def _missing(context: Context, runtime: host.Runtime) -> Finding:
         message = f"{wants} {runtime.socket}, which is gone, though {runtime.where} runs"
         fixes = [_start(runtime, "restart")]
     else:
-        name = runtime.name if runtime.instance is not None else "no runtime"
-        verb = "does not run" if runtime.instance is not None else "is seen to run"
-        message = f"{name} {verb}: {wants} {runtime.socket}, which does not exist"
+        nobody = f"{runtime.name} does not run" if runtime.instance is not None else "no runtime is seen to run"
+        message = f"{nobody}: {wants} {runtime.socket}, which does not exist"
         fixes = [_start(runtime, "start")]
     return Finding(
         message=message,
@@ -239,11 +240,13 @@ def not_answering(context: Context) -> Iterator[Finding]:
     disk, takes them and never answers.
     """
     for runtime in host.node_runtimes(context):
+        if runtime.instance is not None and runtime.instance.is_running and _dead(runtime):
+            yield from _dead(runtime)
+            continue
         try:
-            context.get(host.cri_version, runtime.socket, runtime.root)
             status = context.get(host.cri_status, runtime.socket, runtime.root)
         except (Silent, Malformed, Absent) as problem:
-            yield from _dead(runtime) or [_silent(runtime, problem)]
+            yield _silent(runtime, problem)
             continue
         ready = status.condition("RuntimeReady")
         if ready is not None and not ready.status:
@@ -255,11 +258,12 @@ def _dead(runtime: host.Runtime) -> list[Finding]:
 
 
 def _silent(runtime: host.Runtime, problem: FactError) -> Finding:
+    gone = runtime.instance is not None and not runtime.instance.is_running
     return Finding(
-        message=f"{runtime.where} does not answer: {problem.reason}",
+        message=f"{runtime.where} does {'not run' if gone else 'not answer'}: {problem.reason}",
         subject=runtime.socket,
         evidence=(Evidence(source=runtime.socket, observed=problem.reason, expected="an answer to Version"),),
-        fixes=(_start(runtime, "restart"),),
+        fixes=(_start(runtime, "start" if gone else "restart"),),
     )
 
 
