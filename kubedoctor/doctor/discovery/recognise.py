@@ -132,9 +132,13 @@ def _program(path: str) -> str:
     return _OTHER_NAMES.get(found[1], found[1]) if found else ""
 
 
+_OTHER_DOINGS = ("--version", "version", "--help", "help", "config", "completion", "grpc-proxy", "gateway")
+"""What a component's program does beside being one, by its first word: `kubelet --version`, `etcd grpc-proxy`."""
+
+
 def _only_tells(words: Sequence[str]) -> bool:
-    """Return whether the program tells something and ends: `kubelet --version`, `containerd config dump`."""
-    return len(words) > 1 and words[1] in ("--version", "version", "--help", "-h", "help", "config", "completion")
+    """Return whether the program is run for something else than being the component."""
+    return len(words) > 1 and words[1] in _OTHER_DOINGS
 
 
 def _by_flags(words: Sequence[str]) -> str:

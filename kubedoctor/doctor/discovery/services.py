@@ -43,9 +43,10 @@ def with_settings(look: Look, found: Found, notes: list[str]) -> Found:
     """Return a k3s with the flags that it has hidden: it writes a title over them, since there may be secrets."""
     instance = found.instance
     words = [word for one in instance.argv for word in one.split()] if len(instance.argv) == 1 else list(instance.argv)
-    role = words[1] if len(words) > 1 else "server"
+    role = next((word for word in words[1:] if word in ("server", "agent")), "server")
+    own = [word for word in words[1:] if word != role]
     flags = _configured(look, instance, notes)
-    if len(words) <= 2:
+    if not own:
         unit = _SERVICES["k3s"][role == "agent"]
         try:
             command = look.get(unit_command, f"{_UNITS}/{unit}", instance.root)
@@ -54,7 +55,7 @@ def with_settings(look: Look, found: Found, notes: list[str]) -> Found:
             notes.append("k3s hides its command line: only what its configuration file sets is known")
         except FactError as problem:
             notes.append(f"k3s hides its command line: {problem.reason}")
-    return replace(found, instance=replace(instance, argv=(words[0], role, *flags, *words[2:])))
+    return replace(found, instance=replace(instance, argv=(words[0], role, *flags, *own)))
 
 
 def _configured(look: Look, instance: Instance, notes: list[str]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kubedoctor.facts import Look, Malformed, fact
-from kubedoctor.host import printable, read_file, read_text
+from kubedoctor.host import printable, read_file, read_text, redacted
 from kubedoctor.host.documents import Value, at, parse_document
 
 _LIMIT = 256 << 10
@@ -66,7 +66,7 @@ def parse_etcd_settings(content: bytes, path: str) -> dict[str, str]:
     """Return what the file says; raise Malformed."""
     config = parse_document(content, printable(path))
     names = ("listen-client-urls", "advertise-client-urls", "listen-peer-urls", "initial-cluster", "data-dir")
-    return {name: text for name in names if (text := _text(config, name))}
+    return {name: redacted([text])[0] for name in names if (text := _text(config, name))}
 
 
 @fact("targets.runtime-address")

@@ -78,6 +78,7 @@ def test_components_of_another_name_are_known_by_their_flags(argv: list[str], na
         ["k0s", "status"],
         ["kubelet", "--version"],
         ["containerd", "config", "dump"],
+        ["etcd", "grpc-proxy", "start", "--listen-addr=127.0.0.1:23790"],
         ["/metrics-apiserver", "--etcd-servers=http://127.0.0.1:2379", "--secure-port=443"],
         ["kd-supervisor"],
     ],

@@ -68,7 +68,8 @@ def test_the_flags_that_k3s_hides_are_those_of_its_files_and_its_unit() -> None:
 
 
 def test_a_command_line_that_is_not_hidden_is_kept() -> None:
-    _, found = discover(look_at([process(1, "/opt/k3s", "server", "--https-listen-port=9443")]))
+    _, found = discover(look_at([process(1, "/opt/k3s", "--debug", "server", "--https-listen-port=9443")]))
+    assert found.instances[0].argv == ("/opt/k3s", "server", "--debug", "--https-listen-port=9443")
     assert found.title == "k3s, API at port 9443"
     assert found.notes == ()
 
