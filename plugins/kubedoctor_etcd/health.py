@@ -9,7 +9,7 @@ from kubedoctor import Context, Evidence, FactError, Finding, Fix, NotApplicable
 from kubedoctor_etcd.settings import Etcd, etcds, way_in
 
 OPERATIONS = "https://etcd.io/docs/latest/op-guide/maintenance/#space-quota"
-_SIZE, _IN_USE, _QUOTA = (
+SIZES = _SIZE, _IN_USE, _QUOTA = (
     "etcd_mvcc_db_total_size_in_bytes",
     "etcd_mvcc_db_total_size_in_use_in_bytes",
     "etcd_server_quota_backend_bytes",
@@ -126,7 +126,7 @@ def _alarmed(
 
 def _sizes(context: Context, one: Etcd, url: str, identity: host.Identity) -> str:
     try:
-        samples = context.get(host.metrics, f"{url}/metrics", one.instance.net, (_SIZE, _IN_USE, _QUOTA), identity)
+        samples = context.get(host.metrics, f"{url}/metrics", one.instance.net, SIZES, identity)
     except FactError:
         return ""
     values = {sample.name: sample.value for sample in samples}
