@@ -179,6 +179,7 @@ if TYPE_CHECKING:
     from kubedoctor.host.runtimes import runtime_handlers as runtime_handlers
     from kubedoctor.host.runtimes import runtime_network as runtime_network
     from kubedoctor.host.runtimes import served_socket as served_socket
+    from kubedoctor.host.services import BaseChain as BaseChain
     from kubedoctor.host.services import RuleTable as RuleTable
     from kubedoctor.host.services import ServiceRules as ServiceRules
     from kubedoctor.host.services import Way as Way
@@ -199,6 +200,7 @@ _HOME: dict[str, str] = {
     "ApiAddresses": "leases",
     "ApiReply": "leases",
     "Asker": "leaders",
+    "BaseChain": "services",
     "BuildInfo": "buildinfo",
     "CNI_VERSIONS": "cni",
     "CertificateFact": "certificates",

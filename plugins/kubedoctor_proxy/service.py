@@ -118,7 +118,7 @@ class _Path:
                 severity = Severity.WARNING
                 message = f"{proxy.name} has made no rules yet, {age:.0f} s after its start: {what}"
             else:
-                message = f"{proxy.name} runs and has made no rules: {what}"
+                message = f"{proxy.name} runs, and has no rules: {what}"
         return Finding(
             message=message,
             subject=f"kubernetes {self.service}",
