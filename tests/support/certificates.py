@@ -50,6 +50,12 @@ class Issued:
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names and addresses it is for."""
+        found = self.certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        return tuple(str(one.value) for one in found)
+
     def write(self, directory: Path, name: str) -> tuple[str, str]:
         """Write NAME.crt and NAME.key; return their paths."""
         files = directory / f"{name}.crt", directory / f"{name}.key"

@@ -191,11 +191,7 @@ class ControlPlane:
 
     def run(self, check: Check, *, now: float = NOW.timestamp()) -> Result:
         """Return what the check comes to on the files as they are."""
-        judgement = Judgement()
-        judgement.judge(check, CheckContext(SharedLook(now=now), self.target))
-        if judgement.defect is not None:
-            raise judgement.defect
-        return judgement.result(check, self.target)
+        return looked_at(check, self.target, now)
 
     def run_without(self, check: Check, *names: str, error: FactError | None = None) -> Result:
         """Return what the check comes to when files whose names end so cannot be read."""
@@ -216,3 +212,12 @@ class ControlPlane:
 
 def messages(result: Result) -> list[str]:
     return [one.message for one in result.findings]
+
+
+def looked_at(check: Check, target: Target, now: float) -> Result:
+    """Return what the check comes to on a target of this machine at that time."""
+    judgement = Judgement()
+    judgement.judge(check, CheckContext(SharedLook(now=now), target))
+    if judgement.defect is not None:
+        raise judgement.defect
+    return judgement.result(check, target)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import datetime
 import json
 import shutil
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +76,7 @@ def pki(cli: Kubedoctor) -> Path:
 def replace(cli: Kubedoctor, file: str, by: str, name: str, *sans: str, **wishes: Any) -> None:
     """Put a certificate that authority *by* signed in the place of *file*."""
     signer = Issued.read(pki(cli), by)
-    signer.issue(name, *sans, now=datetime.datetime.now(datetime.UTC), **wishes).write(pki(cli), file)
+    signer.issue(name, *sans, now=datetime.now(UTC), **wishes).write(pki(cli), file)
 
 
 @contextlib.contextmanager
@@ -135,11 +135,11 @@ def test_the_fix_for_an_expired_certificate_is_one(cli: Kubedoctor) -> None:
 
 
 def test_a_serving_certificate_of_tomorrow(cli: Kubedoctor) -> None:
-    names = ("kubernetes.default.svc", "kubernetes", "kubernetes.default", "localhost", "10.0.0.1", "127.0.0.1")
+    names = Issued.read(pki(cli), f"serving-{SERVER}").names
     replace(cli, f"serving-{SERVER}", "server-ca", "kubernetes.default", *names, begins=1)
     with restarted(cli, KCM, until="certificate has expired or is not yet valid"):
         seen = examined(cli, CHECKS, fixture="certs.not-yet-valid")
-    (finding,) = seen.findings("certs.not-yet-valid")
+    finding = only(seen, "certs.not-yet-valid")
     assert str(finding["message"]).startswith(f"{SERVER}'s serving certificate becomes valid in 2")
     assert "nobody can use the API: the clock here is behind" in str(finding["message"])
 
