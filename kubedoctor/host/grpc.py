@@ -125,6 +125,7 @@ class _Call:
                 ("user-agent", "kubedoctor"),
             ]
             self._http.send_headers(1, headers)
+            self._http.increment_flow_control_window(self._limit, 1)
             self._http.send_data(1, _PREFIX.pack(False, len(request)) + request, end_stream=True)
             self._receive()
         except H2Error as problem:
