@@ -17,7 +17,10 @@ _API_PORT = 6443
 
 @dataclass(slots=True)
 class Dated:
-    """A certificate, and what comes of it when it is no good. `is_served`: it is not the one in the file any more."""
+    """A certificate, and what comes of it when it is no good. `is_served`: it is not the one in the file any more.
+
+    `is_minor`: nobody is known who would refuse it.
+    """
 
     fact: host.CertificateFact
     title: str
@@ -27,6 +30,7 @@ class Dated:
     places: list[str] = field(default_factory=list)
     effects: list[str] = field(default_factory=list)
     is_served: bool = False
+    is_minor: bool = False
 
     @property
     def is_authority(self) -> bool:
@@ -59,6 +63,10 @@ class _Dated:
         entry.effects += effects
         return entry
 
+    def add_shown(self, shown: Shown, one: host.CertificateFact, effects: list[str]) -> None:
+        entry = self.add(one, shown.title, shown.who, shown.use, shown.certificate, effects)
+        entry.is_minor = shown.is_minor and not entry.effects
+
 
 def dated(sight: Sight, found: Survey) -> list[Dated]:
     """Return what is shown and served, with its chain, and the authorities that somebody's trust hangs on."""
@@ -68,7 +76,7 @@ def dated(sight: Sight, found: Survey) -> list[Dated]:
         if isinstance(chain, FactError):
             continue
         effects = _effects(found, shown)
-        result.add(chain[0], shown.title, shown.who, shown.use, shown.certificate, effects)
+        result.add_shown(shown, chain[0], effects)
         for one in chain[1:]:
             if not one.is_self_issued:  # nobody looks at a root that comes along
                 title = f"the authority `{one.subject}` above {shown.title}"

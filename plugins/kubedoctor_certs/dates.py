@@ -52,6 +52,7 @@ def expired(context: Context) -> Iterator[Finding]:
             yield Finding(
                 message=f"{one.title} expired {over} ago{one.effect}",
                 subject=str(one.source),
+                severity=Severity.WARNING if one.is_minor else None,
                 evidence=one.evidence(),
                 fixes=(_fix(context.target, one),),
             )
@@ -93,7 +94,7 @@ def urgency(one: Dated, now: float) -> Severity | None:
     left, life = one.fact.not_after - now, one.fact.life
     spans, shares = (AUTHORITY, AUTHORITY_SHARE) if one.is_authority else (LEAF, LEAF_SHARE)
     warning, error = (min(most, share * life) for most, share in zip(spans, shares, strict=True))
-    if not 0 < left < warning:
+    if not 0 < left < warning or one.is_minor:
         return None
     return Severity.ERROR if left < error else Severity.WARNING
 

@@ -6,7 +6,7 @@ import posixpath
 
 from kubedoctor import Fix, Safety, Step, StepKind, Target, TargetKind, run
 from kubedoctor_certs.sources import Source, Use
-from kubedoctor_certs.tables import KUBEADM
+from kubedoctor_certs.tables import COMPONENTS, KUBEADM
 
 KUBEADM_DOCS = "https://kubernetes.io/docs/tasks/administer-cluster/kubeadm/kubeadm-certs/"
 _OF_KUBECONFIG = {"admin": "client-admin", "controller": "client-controller", "scheduler": "client-scheduler"}
@@ -19,7 +19,7 @@ _KUBEADM_NAMES = {
 
 def renewal(target: Target, source: Source, who: str, use: Use) -> Fix:
     """Return how the certificate at *source* is issued anew for *who*, with its key and its names."""
-    restart = () if who == "kubectl" else (Step(kind=StepKind.RESTART_COMPONENT, component=who),)
+    restart = (Step(kind=StepKind.RESTART_COMPONENT, component=who),) if who in COMPONENTS else ()
     if target.kind is TargetKind.KUBEDOCTOR and (name := _our_name(target, source)):
         option = () if cluster_name(target) == "local" else ("--name", cluster_name(target))
         step = run("kubedoctor", "certs", "renew", *option, name)
@@ -35,7 +35,7 @@ def renewal(target: Target, source: Source, who: str, use: Use) -> Fix:
         return Fix(summary="start local-up-cluster.sh again without REUSE_CERTS: it makes new ones")
     if use is Use.SIGNER:
         return Fix(summary=f"make a new authority in place of {source}, and issue anew all it signed")
-    then = "" if who == "kubectl" else f", and restart {who}"
+    then = f", and restart {who}" if who in COMPONENTS else ""
     return Fix(summary=f"issue the certificate in {source} anew{then}")
 
 

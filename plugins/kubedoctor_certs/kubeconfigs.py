@@ -27,6 +27,7 @@ from kubedoctor_certs.fixes import KUBEADM_DOCS, cluster_name
 from kubedoctor_certs.sight import Sight
 from kubedoctor_certs.sources import UsedKubeconfig
 from kubedoctor_certs.survey import survey
+from kubedoctor_certs.tables import COMPONENTS
 
 _API_PORT = 6443
 _DOCS = "https://kubernetes.io/docs/concepts/configuration/organize-cluster-access-kubeconfig/"
@@ -161,7 +162,8 @@ def _fixes(context: Context, used: UsedKubeconfig) -> tuple[Fix, ...]:
         phase = {"admin.conf": "admin", "super-admin.conf": "super-admin", "kubelet.conf": "kubelet"}.get(file)
         phase = phase or {"controller-manager.conf": "controller-manager", "scheduler.conf": "scheduler"}.get(file)
         if phase:
-            restart = () if used.who == "kubectl" else (Step(kind=StepKind.RESTART_COMPONENT, component=used.who),)
+            is_component = used.who in COMPONENTS
+            restart = (Step(kind=StepKind.RESTART_COMPONENT, component=used.who),) if is_component else ()
             return (
                 Fix(
                     summary=f"move {used.path} away and have kubeadm write it anew",

@@ -50,7 +50,9 @@ def _of_services(server: Settings, shown: Shown, components: list[Settings]) -> 
         services = ipaddress.ip_network(server.get("service-cluster-ip-range", DEFAULT_RANGE).split(",")[0].strip())
     except ValueError:
         return
-    yield Needed(shown, str(services.network_address + 1), "the kubernetes service, which pods use")
+    has_pods = any(one.instance.name == "kubelet" for one in components)
+    first = str(services.network_address + 1)
+    yield Needed(shown, first, "the kubernetes service, which pods use", is_used=has_pods, is_rare=not has_pods)
     why = "the kubernetes service by its name"
     domains = {one.get("cluster-domain") for one in components if one.instance.name == "kubelet"} - {""}
     yield Needed(shown, SERVICE, why, is_used=False)

@@ -67,7 +67,8 @@ class Shown:
     """A certificate that *who* shows or signs with, and its key where one belongs to it.
 
     `what` is what it is to its owner: "serving certificate". `names` are the flags or fields that name both.
-    `kubeconfig`: the one it is used by. `made`: its owner makes it when it is not there.
+    `kubeconfig`: the one it is used by. `made`: its owner makes it when it is not there. `is_minor`: nobody is known
+    who looks at it closely.
     """
 
     who: str
@@ -79,6 +80,7 @@ class Shown:
     instance: Instance | None = None
     kubeconfig: str = ""
     made: bool = False
+    is_minor: bool = False
 
     @property
     def title(self) -> str:

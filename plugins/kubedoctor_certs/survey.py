@@ -58,7 +58,10 @@ def _pairs(one: Settings) -> Iterator[Shown]:
             continue
         names = (f"--{pair.certificate}", f"--{pair.key}")
         key_source = Source(key, root) if key else None
-        yield Shown(who(one), pair.what, pair.use, Source(certificate, root), key_source, names, one.instance)
+        is_minor = pair.use is Use.SERVER and one.instance.name in ("kube-controller-manager", "kube-scheduler")
+        yield Shown(
+            who(one), pair.what, pair.use, Source(certificate, root), key_source, names, one.instance, is_minor=is_minor
+        )
     if one.instance.name == "kubelet" and not one.path("tls-cert-file"):
         yield _kubelets_own(one)
 
@@ -68,9 +71,12 @@ def _kubelets_own(one: Settings) -> Shown:
     directory = one.path("cert-dir", KUBELET_PKI)
     if one.get("server-tls-bootstrap") == "true":
         both = Source(f"{directory}/kubelet-server-current.pem", one.instance.root)
-        return Shown(who(one), "serving certificate", Use.SERVER, both, both, ("", ""), one.instance, made=True)
+        return Shown(who(one), "serving certificate", Use.SERVER, both, both, instance=one.instance, made=True)
+    # It never renews this one, however old: most clusters have API servers that do not look at it.
     certificate, key = (Source(f"{directory}/kubelet.{end}", one.instance.root) for end in ("crt", "key"))
-    return Shown(who(one), "serving certificate", Use.SERVER, certificate, key, ("", ""), one.instance, made=True)
+    return Shown(
+        who(one), "serving certificate", Use.SERVER, certificate, key, instance=one.instance, made=True, is_minor=True
+    )
 
 
 def _authorities(one: Settings) -> Iterator[Trusted]:

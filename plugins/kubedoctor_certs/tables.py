@@ -73,6 +73,9 @@ WEBHOOKS: dict[str, tuple[str, ...]] = {
 }
 """Kubeconfigs that lead to a webhook instead of the API."""
 
+COMPONENTS = frozenset({*PAIRS, *KUBECONFIGS, "k3s"})
+"""Whom it helps to restart."""
+
 KUBELET_PKI = "/var/lib/kubelet/pki"
 """Where a kubelet keeps its certificates unless --cert-dir says otherwise."""
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from kubedoctor_certs.checks import CHECKS
 from kubedoctor_certs.dates import expired, expires_soon, not_yet_valid
 from kubedoctor_certs.issuers import wrong_issuer
@@ -370,6 +371,25 @@ def test_an_authority_is_warned_of_earlier(
     assert [one.severity for one in found if one.subject == plane.path("front-proxy-ca.crt")] == (
         [] if severity is None else [severity]
     )
+
+
+def test_what_nobody_looks_at_is_a_warning_when_it_is_over(plane: ControlPlane) -> None:
+    pki = plane.directory / "pki"
+    authority("a@1", days=-300).write(pki, "kubelet")
+    plane.write("kubelet.yaml", yaml.safe_dump(plane.kubelet_configuration(tlsCertFile=None, tlsPrivateKeyFile=None)))
+    plane.flags["kubelet"]["cert-dir"] = str(pki)
+    assert [one.severity for one in plane.run(expired).findings] == [Severity.ERROR]
+    del plane.flags["kube-apiserver"]["kubelet-certificate-authority"]
+    assert [one.severity for one in plane.run(expired).findings] == [Severity.WARNING]
+    authority("a@1", begins=-364, days=1).write(pki, "kubelet")
+    assert messages(plane.run(expires_soon)) == []
+
+
+def test_the_address_of_the_service_is_needed_where_there_are_pods(plane: ControlPlane) -> None:
+    plane.flags["kube-apiserver"]["service-cluster-ip-range"] = "10.96.0.0/16"
+    assert "is not for 10.96.0.1" in messages(plane.run(san_missing))[0]
+    del plane.flags["kubelet"]  # as kwokctl has it
+    assert messages(plane.run(san_missing)) == []
 
 
 def test_names_that_nobody_is_seen_to_use_are_a_warning(plane: ControlPlane) -> None:
