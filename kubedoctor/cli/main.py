@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "publish": ("kubedoctor.cli.publish:publish", "make a port of the inside reachable outside", "Use"),
     "unpublish": ("kubedoctor.cli.unpublish:unpublish", "end what `publish` began", "Use"),
     "config": ("kubedoctor.cli.config:config", "show the configuration, and where each value was said", "More"),
+    "setup": ("kubedoctor.cli.setup:setup", "make this machine able to run a node", "More"),
     "binaries": ("kubedoctor.cli.binaries:binaries", "list, get, build and remove binaries", "More"),
     "certs": ("kubedoctor.cli.certs:certs", "list and renew certificates", "More"),
     "plugins": ("kubedoctor.cli.plugins:plugins", "list plugins and what is wrong with them", "More"),

@@ -21,6 +21,7 @@ from kubedoctor.cluster.launch import EarlyKeeper
 from kubedoctor.cluster.paths import ClusterPaths, PlacePaths, home
 from kubedoctor.cluster.plan import PortWish
 from kubedoctor.cluster.prepare import Choice, Prepared, choose, plan_of, prepare, telling_of_full_disks, write_all
+from kubedoctor.cluster.setup.missing import Wish, require_for_node
 from kubedoctor.cluster.status import existing
 from kubedoctor.config import ClusterConfig, PlaceKind
 from kubedoctor.configuration.checks import require_files
@@ -310,6 +311,8 @@ def bring_to_readiness(
     if places.is_held(session.place):
         _outlast_an_end(session.place)
     if not places.is_held(session.place):
+        if session.config.node and session.config.place_kind is PlaceKind.SANDBOX:
+            require_for_node(Wish(proxy_mode=session.config.kube_proxy_mode))
         early = EarlyKeeper(session.place)
         try:
             choice = choose(session.resolved, session.config, manager, progress=progress)

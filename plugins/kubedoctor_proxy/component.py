@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from typing import Any
 
 from kubedoctor import (
@@ -22,7 +24,6 @@ from kubedoctor import (
 NAME = "kube-proxy"
 HEALTH_PORT, METRICS_PORT = 10256, 10249
 CONFIG = "kube-proxy.json"
-MODE = "iptables"
 
 
 def proxy(config: ClusterConfig) -> Component:
@@ -61,7 +62,7 @@ def _configuration(config: ClusterConfig, health: int, metrics: int) -> dict[str
         "clientConnection": {"kubeconfig": config.kubeconfig(NAME)},
         "hostnameOverride": config.node_name,
         "clusterCIDR": config.cluster_cidr,
-        "mode": config.kube_proxy_mode or MODE,
+        "mode": config.kube_proxy_mode or _usual_mode(),
         # Limits of connections are the machine's, not a sandbox's; writing them fails or changes it.
         "conntrack": {"maxPerCore": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
         "healthzBindAddress": f"127.0.0.1:{health}",
@@ -73,3 +74,12 @@ def _configuration(config: ClusterConfig, health: int, metrics: int) -> dict[str
     if config.feature_gates:
         document["featureGates"] = {name: value == "true" for name, value in sorted(config.feature_gates.items())}
     return document
+
+
+def _usual_mode() -> str:
+    """Return the mode of who wishes for none: iptables, unless this machine has the programs of nftables alone."""
+    return "nftables" if not _has("iptables") and _has("nft") else "iptables"
+
+
+def _has(program: str) -> bool:
+    return shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin") is not None
