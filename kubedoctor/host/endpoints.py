@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -107,13 +108,14 @@ def metrics(look: Look, url: str, net: int, names: tuple[str, ...], identity: Id
         raise Denied(f"needs an administrator's kubeconfig to read {url}")
     if answer.status != 200:
         raise Malformed(f"{url} answers {answer.status}: {_first_line(answer)}")
-    return tuple(_samples(answer.text, frozenset(names)))
+    return tuple(parse_samples(answer.text, names))
 
 
-def _samples(text: str, names: frozenset[str]) -> Iterator[Sample]:
+def parse_samples(text: str, names: tuple[str, ...]) -> Iterator[Sample]:
+    """Yield the samples of these metrics (whole names) on a page in Prometheus' text form; raise Malformed."""
     count = 0
     for line in text.split("\n"):
-        if not line.startswith(tuple(names)):  # nearly all: a page has thousands of lines
+        if not line.startswith(names):  # nearly all: a page has thousands of lines
             continue
         found = _SAMPLE.fullmatch(line)
         if not found or found[1] not in names:
@@ -122,6 +124,8 @@ def _samples(text: str, names: frozenset[str]) -> Iterator[Sample]:
             value = float(found[3])
         except ValueError:
             raise Malformed(f"the metric {found[1]} has a value that is no number") from None
+        if not math.isfinite(value):  # says nothing, and has no form in JSON
+            continue
         count += 1
         if count > _SAMPLES:
             raise Malformed(f"the metric {found[1]} has more than {_SAMPLES} samples")

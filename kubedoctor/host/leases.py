@@ -16,9 +16,9 @@ from kubedoctor.host.errors import printable
 
 _WATCHED = 3
 """Seconds a lease is watched: one more than between two renewals."""
-_HTTP_DATE = re.compile(r"\w{3}, (\d\d) (\w{3}) (\d{4}) (\d\d):(\d\d):(\d\d) GMT")
+_HTTP_DATE = re.compile(r"\w{3}, (\d\d) (\w{3}) (\d{4}) (\d\d):(\d\d):(\d\d) GMT", re.ASCII)
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(\.\d{1,9})?Z")
+_TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(\.\d{1,9})?Z", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +174,7 @@ def api_time(value: Any) -> float:
     found = _TIME.fullmatch(value) if isinstance(value, str) else None
     if not found:
         return 0.0
-    return calendar.timegm((*map(int, found.groups()[:6]), 0, 0, 0)) + float(found[7] or 0)
+    return _epoch(*map(int, found.groups()[:6])) + float(found[7] or 0)
 
 
 def http_date(value: str) -> float:
@@ -183,8 +183,14 @@ def http_date(value: str) -> float:
     if not found or found[2] not in _MONTHS:
         return 0.0
     day, _, year, hour, minute, second = found.groups()
-    month = _MONTHS.index(found[2]) + 1
-    return float(calendar.timegm((int(year), month, int(day), int(hour), int(minute), int(second), 0, 0, 0)))
+    return _epoch(int(year), _MONTHS.index(found[2]) + 1, int(day), int(hour), int(minute), int(second))
+
+
+def _epoch(*moment: int) -> float:
+    try:
+        return float(calendar.timegm((*moment, 0, 0, 0)))
+    except ValueError:  # a month or year that there is not
+        return 0.0
 
 
 def ago(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import socket
@@ -10,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from support.certificates import NOW, Issued, authority
 
@@ -124,4 +126,41 @@ def client(name: str = "system:admin") -> Issued:
     return CLIENTS.issue(name, begins=BEGINS)
 
 
-__all__ = ["BEGINS", "CA", "CLIENTS", "NOW", "Served", "client", "http", "json_answer", "served", "server_tls"]
+def b64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def kubeconfig(
+    directory: Path, server: str = "https://127.0.0.1:6443", *, cluster: Any = None, user: Any = None, **more: Any
+) -> str:
+    """Write a kubeconfig for a server of CA; return its path."""
+    document = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "it",
+        "contexts": [{"name": "other", "context": {}}, {"name": "it", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [
+            {"name": "c", "cluster": {"server": server, "certificate-authority-data": b64(CA.pem), **(cluster or {})}}
+        ],
+        "users": [{"name": "u", "user": user or {}}],
+        **more,
+    }
+    path = directory / "kubeconfig"
+    path.write_text(json.dumps(document))
+    return str(path)
+
+
+__all__ = [
+    "BEGINS",
+    "CA",
+    "CLIENTS",
+    "NOW",
+    "Served",
+    "b64",
+    "client",
+    "http",
+    "json_answer",
+    "kubeconfig",
+    "served",
+    "server_tls",
+]
