@@ -40,6 +40,7 @@ class Answer:
     error: FactError | None = None
     defect: BaseException | None = None  # what a gatherer raised that is no FactError
     seconds: float = 0.0
+    given_up: bool = False  # by somebody who waited for it
     done: threading.Event = field(default_factory=threading.Event)
 
 
@@ -70,7 +71,7 @@ class SharedLook:
         kwargs: Mapping[str, object],
         patience: float | None = None,
     ) -> T:
-        """Do as `get`; raise Overdue when another thread began *patience* seconds ago and has not come back yet."""
+        """Do as `get`; raise Overdue for what somebody has given up and was begun *patience* seconds ago."""
         arguments = positional(fact, args, kwargs)
         key = fact.key(arguments) if arguments else f"{fact.name}()"
         me = threading.get_ident()
@@ -101,7 +102,22 @@ class SharedLook:
     def awaited(self, thread: int) -> str:
         """Return the key of the fact that *thread* waits for: the innermost; empty when it waits for none."""
         with self._lock:
-            return self._innermost(thread)
+            keys = self._chain(thread)
+            return keys[-1] if keys else ""
+
+    def working_for(self, thread: int) -> int:
+        """Return the thread that gathers what *thread* waits for, itself when it waits for none."""
+        with self._lock:
+            keys = self._chain(thread)
+            return self._answers[keys[-1]].owner if keys else thread
+
+    def give_up(self, thread: int) -> str:
+        """Return what *thread* waits for, as `awaited` does, so that nobody else waits as long for it again."""
+        with self._lock:
+            keys = self._chain(thread)
+            for key in keys:
+                self._answers[key].given_up = True
+            return keys[-1] if keys else ""
 
     # ------------------------------------------------------------------------------------------------------------------
 
@@ -130,7 +146,8 @@ class SharedLook:
 
     def _wait(self, key: str, answer: Answer, me: int, patience: float | None) -> None:
         begin = time.monotonic()
-        left = None if patience is None else max(0.0, answer.begun + patience - begin)
+        is_bounded = patience is not None and answer.given_up
+        left = max(0.0, answer.begun + (patience or 0.0) - begin) if is_bounded else None
         try:
             if not answer.done.wait(left):
                 raise Overdue(f"{self.awaited(me) or key} did not answer")
@@ -147,13 +164,15 @@ class SharedLook:
                 del self._asking[thread]
                 self._inner.pop(thread, None)
 
-    def _innermost(self, thread: int) -> str:
-        key, seen = "", set[int]()
+    def _chain(self, thread: int) -> list[str]:
+        """Return the keys that *thread* waits for, each gathered by asking for the next, over threads."""
+        keys: list[str] = []
+        seen = set[int]()
         while thread not in seen and (asking := self._asking.get(thread)):
             seen.add(thread)
-            key = asking[-1]
-            thread = self._answers[key].owner if key in self._answers else thread
-        return key
+            keys += (key for key in asking if key in self._answers)
+            thread = self._answers[asking[-1]].owner if asking[-1] in self._answers else thread
+        return keys
 
     def _leads_to(self, answer: Answer, thread: int) -> bool:
         """Return whether *answer* is, over however many others, waited for by the thread itself."""

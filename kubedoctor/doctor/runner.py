@@ -55,7 +55,7 @@ def run(
 
     The jobs' `after` must not have a cycle.
     """
-    this = _Run(jobs, look, Threads(at_once))
+    this = _Run(jobs, look, Threads(at_once, look.working_for))
     until = time.monotonic() + seconds
     waiting = [position for position in range(len(jobs)) if not _is_needless(this, position)]
     while waiting or not this.threads.is_idle:
@@ -117,10 +117,10 @@ def _await_one(this: _Run, until: float) -> None:
             judgement.reason = f"{job.owner}: {judgement.reason}" if job.owner else judgement.reason
         result = judgement.result(job.check, job.target, seconds=ended.seconds)
     else:
-        awaited = this.look.awaited(ended.thread)
+        awaited = this.look.give_up(ended.thread)
         given_up = Judgement(list(judgement.findings), Outcome.TIMED_OUT)
-        took = min(job.check.deadline, ended.seconds)
-        given_up.reason = f"{awaited} did not answer in {took:.3g} s" if awaited else f"did not end in {took:.3g} s"
+        took = _told(ended.seconds, job.check.deadline)
+        given_up.reason = f"{awaited} did not answer in {took} s" if awaited else f"did not end in {took} s"
         result = given_up.result(job.check, job.target, seconds=ended.seconds)
     this.results[ended.key] = result
     if any(finding.severity is not Severity.INFO for finding in result.findings):
@@ -130,3 +130,8 @@ def _await_one(this: _Run, until: float) -> None:
 def _settle(this: _Run, position: int, outcome: Outcome, reason: str) -> None:
     job = this.jobs[position]
     this.results[position] = Judgement(outcome=outcome, reason=reason).result(job.check, job.target)
+
+
+def _told(seconds: float, deadline: float) -> str:
+    """Return the seconds as they are told: the deadline unless it was another time, by much."""
+    return f"{deadline:g}" if abs(seconds - deadline) < 0.1 * deadline else f"{seconds:.1f}"

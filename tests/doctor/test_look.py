@@ -164,7 +164,7 @@ def test_the_seconds_of_a_fact_are_its_own() -> None:
 # --- waiting ----------------------------------------------------------------------------------------------------------
 
 
-def test_who_has_no_patience_left_is_told_what_does_not_answer() -> None:
+def test_what_was_given_up_is_not_waited_for_again() -> None:
     never, begun = threading.Event(), threading.Event()
 
     def hang(_: Look) -> None:
@@ -177,13 +177,43 @@ def test_who_has_no_patience_left_is_told_what_does_not_answer() -> None:
     thread = threading.Thread(target=lambda: look.get(outer), daemon=True)
     thread.start()
     assert begun.wait(10)
-    with pytest.raises(Overdue, match=r"^acme\.stuck\(\) did not answer$"):
-        look.ask(outer, (), {}, patience=0.01)
-    assert look.awaited(thread.ident or 0) == "acme.stuck()"
-    assert look.awaited(threading.get_ident()) == ""
+    here, there = threading.get_ident(), thread.ident or 0
+    assert (look.awaited(there), look.awaited(here)) == ("acme.stuck()", "")
+    assert (look.working_for(there), look.working_for(here)) == (there, here)
+    assert look.give_up(there) == "acme.stuck()"
+    for one in (outer, stuck):
+        with pytest.raises(Overdue, match=r"^acme\.stuck\(\) did not answer$"):
+            look.ask(one, (), {}, patience=0.01)
     never.set()
     thread.join(10)
     assert look.ask(outer, (), {}, patience=0.01) is None
+
+
+def test_who_waits_for_another_thread_works_for_it() -> None:
+    never, begun, asked = threading.Event(), threading.Event(), threading.Event()
+
+    def hang(_: Look) -> None:
+        begun.set()
+        never.wait()
+
+    def ask(look: Look) -> None:
+        asked.set()
+        look.get(stuck)
+
+    stuck, outer = fact_of("acme.stuck", hang), fact_of("acme.outer", ask)
+    look = SharedLook()
+    first = threading.Thread(target=lambda: look.get(stuck), daemon=True)
+    first.start()
+    assert begun.wait(10)
+    second = threading.Thread(target=lambda: look.get(outer), daemon=True)
+    second.start()
+    assert asked.wait(10)
+    while look.awaited(second.ident or 0) != "acme.stuck()":
+        pass  # it is on its way from `asked` to its wait
+    assert look.working_for(second.ident or 0) == first.ident
+    never.set()
+    second.join(10)
+    assert look.working_for(second.ident or 0) == second.ident
 
 
 # --- the names of answers ---------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from support.checks import MACHINE, asking, cluster, fact_of, finding, jobs_of, 
 
 from kubedoctor import Absent, Context, Denied, FactError, Finding, Malformed, NotApplicable, NotRecorded, Silent
 from kubedoctor.checks import Outcome, Severity
+from kubedoctor.doctor import threads
 from kubedoctor.doctor.documents import Result
 from kubedoctor.doctor.look import SharedLook
 from kubedoctor.doctor.runner import Job, run
@@ -146,6 +147,33 @@ def test_many_that_wait_for_one_hung_fact_end_together() -> None:
     found = results(jobs_of(*checks), at_once=2)
     assert time.monotonic() - begin < 5  # not 30 times 0.3 s
     assert {(one.outcome, one.reason) for one in found} == {(Outcome.TIMED_OUT, "acme.stuck() did not answer in 0.3 s")}
+
+
+def compute(seconds: float) -> None:
+    """Be on the CPU for this long."""
+    until = time.thread_time() + seconds
+    while time.thread_time() < until:
+        pass
+
+
+def test_what_computes_on_a_busy_machine_has_more_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "MOST", 100)  # this machine may be busy indeed
+    slow = fact_of("acme.slow", lambda _: compute(0.3))
+    never = never_ends()
+    found = results(
+        jobs_of(
+            *(asking(f"acme.n{number}", slow, deadline=0.2) for number in range(5)),
+            made("acme.hung", lambda _: waiting(never), deadline=0.2),
+        )
+    )
+    assert [one.outcome for one in found] == [Outcome.PASSED] * 5 + [Outcome.TIMED_OUT]
+
+
+def test_what_computes_without_end_is_given_up_too() -> None:
+    begin = time.monotonic()
+    (result,) = results(jobs_of(made("acme.endless", lambda _: compute(60), deadline=0.1)))
+    assert 0.3 <= time.monotonic() - begin < 5
+    assert result.outcome is Outcome.TIMED_OUT
 
 
 def test_hung_checks_do_not_use_up_the_places() -> None:
@@ -294,7 +322,12 @@ def test_every_check_has_one_result_in_order_whatever_happens(
         return lambda context: look(kind, context)
 
     checks = [
-        made(f"acme.n{number}", bound(kind), deadline=0.05, requires=tuple(f"acme.n{one}" for one in sorted(requires)))
+        made(
+            f"acme.n{number}",
+            bound(kind),
+            deadline=0.05 if kind == "hang" else 10,
+            requires=tuple(f"acme.n{one}" for one in sorted(requires)),
+        )
         for number, (kind, requires) in enumerate(plan)
     ]
     found = results(jobs_of(*checks), at_once=at_once)
