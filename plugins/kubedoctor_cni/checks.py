@@ -39,6 +39,11 @@ class _Seen:
     last_load: str
 
     @property
+    def is_refused(self) -> bool:
+        """Whether the runtime says that pods get no network."""
+        return self.condition is not None and not self.condition.status
+
+    @property
     def says(self) -> Evidence:
         """What the runtime says of the network, which may be that all is well."""
         if self.condition is None:
@@ -133,7 +138,8 @@ def config_broken(context: Context) -> Iterator[Finding]:
     """One broken file that sorts first keeps containerd from loading any: the good one behind it is not looked at.
 
     Files are taken in the order of their names, and only the first counts. A list of plugins has to be in a file named
-    .conflist; a version that the plugins do not know is refused by each of them.
+    .conflist; a version that the plugins do not know is refused by each of them. containerd looks again when a file is
+    written or removed, and does not notice one that was moved there.
     """
     for one in _seen(context):
         for file in one.load.broken:
@@ -141,6 +147,10 @@ def config_broken(context: Context) -> Iterator[Finding]:
         for file in one.load.used:
             if file.version and file.version not in host.CNI_VERSIONS:
                 yield _unknown_version(one, file)
+                break
+        else:
+            if one.load.used and one.is_refused and one.last_load not in ("", "OK"):
+                yield _not_loaded(one)
 
 
 def _unloadable(one: _Seen, file: host.CniFile) -> Finding:
@@ -187,6 +197,27 @@ def _unknown_version(one: _Seen, file: host.CniFile) -> Finding:
     )
 
 
+def _not_loaded(one: _Seen) -> Finding:
+    used = _names(one.load.used)
+    return Finding(
+        message=f"{one.runtime.where} has not loaded {used}, in which nothing is wrong: it says "
+        f"{one.condition.message if one.condition else ''}",
+        subject=f"{one.network.conf_dir} not loaded",
+        evidence=(
+            Evidence(source=one.network.conf_dir, observed=f"{used} can be loaded"),
+            Evidence(source=f"{one.runtime.where}, its last load", observed=one.last_load, expected="OK"),
+            one.says,
+        ),
+        fixes=(
+            Fix(
+                summary=f"restart {one.runtime.name}: it does not notice files that are moved or linked there",
+                safety=Safety.DISRUPTIVE,
+                steps=(Step(kind=StepKind.RESTART_COMPONENT, component=one.runtime.name),),
+            ),
+        ),
+    )
+
+
 @check(
     "cni.plugin-missing",
     title="the plugins that the network configuration names are installed",
@@ -209,15 +240,24 @@ def plugin_missing(context: Context) -> Iterator[Finding]:
     configuration is one that an add-on has left behind, and sorts before the one that is meant.
     """
     for one in _seen(context):
-        wanted = {name: file for file in reversed(one.load.used) for name in file.programs}
-        for name, file in reversed(wanted.items()):
-            problem = _lacks(context, one, name)
-            if problem:
-                yield _missing(one, name, file, problem)
-        if one.network.needs_loopback and one.load.used and "loopback" not in wanted:
-            problem = _lacks(context, one, "loopback")
-            if problem:
-                yield _missing(one, "loopback", None, problem)
+        wanted: dict[str, host.CniFile | None] = {"loopback": None} if one.network.needs_loopback else {}
+        wanted |= {name: file for file in reversed(one.load.used) for name in file.programs}
+        problems = {name: problem for name in wanted if (problem := _lacks(context, one, name))}
+        for name, problem in problems.items():
+            yield _missing(one, name, wanted[name], problem)
+        if one.is_refused and not problems:
+            yield _refused(one)
+
+
+def _refused(one: _Seen) -> Finding:
+    """Say what a plugin itself says: from version 1.1.0 on it is asked for its status."""
+    told = one.condition.message if one.condition else ""
+    return Finding(
+        message=f"{one.runtime.where} says that pods get no network: {told}",
+        subject=f"{one.network.conf_dir} refused",
+        evidence=(Evidence(source=one.network.conf_dir, observed=f"used {_names(one.load.used)}"), one.says),
+        fixes=(Fix(summary="see what the network add-on says in its own log"),),
+    )
 
 
 def _lacks(context: Context, one: _Seen, name: str) -> str:
