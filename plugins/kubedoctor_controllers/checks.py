@@ -83,6 +83,7 @@ def lease_held_elsewhere(context: Context) -> Iterator[Finding]:
     of=(NAME,),
     requires=("apiserver.not-ready", "controllers.port-taken", "controllers.lease-held-elsewhere"),
     tags=("health",),
+    deadline=host.LEASE_DEADLINE,
 )
 def not_working(context: Context) -> Iterator[Finding]:
     """Without kube-controller-manager nothing that is wished for comes about: no pods of deployments, no tokens.

@@ -48,7 +48,7 @@ def undone(look: Look, kubeconfig: str, root: int, net: int, least: float) -> Un
             parts["namespaces"] = []
     if not now:
         return Undone(reply=reply, times=False)
-    late = {_name(one): now - _changed(one) for one in parts["deployments"] if _is_unobserved(one)}
+    late = {_name(one): now - _changed(one) for one in parts["deployments"] if _changed(one) and _is_unobserved(one)}
     have = {host.at(one, "metadata", "namespace") for one in parts["accounts"]}
     lacking = {
         _name(one): now - host.api_time(host.at(one, "metadata", "creationTimestamp"))

@@ -61,7 +61,8 @@ def waiting_pods(look: Look, kubeconfig: str, root: int, net: int, scheduler: st
     reply, document, now = host.ask_api(kubeconfig, root, net, path, limit=_BODY)
     if reply.status != 200 or not now:
         return Waiting(reply=reply)
-    ages = {_name(pod): now - _created(pod) for pod in host.api_items(document) if not _is_considered(pod)}
+    unseen = [pod for pod in host.api_items(document) if _created(pod) and not _is_considered(pod)]
+    ages = {_name(pod): now - _created(pod) for pod in unseen}
     late = {name: age for name, age in ages.items() if age >= least}
     return Waiting(reply=reply, pods=tuple(sorted(late)), waited=max(late.values(), default=0.0))
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from support.certificates import NOW, Issued, authority
+from support.certificates import Issued, authority
 
 BEGINS = -10 * 365
 """Days before NOW from which certificates hold here: the clock of the machine is the real one."""
@@ -148,19 +148,3 @@ def kubeconfig(
     path = directory / "kubeconfig"
     path.write_text(json.dumps(document))
     return str(path)
-
-
-__all__ = [
-    "BEGINS",
-    "CA",
-    "CLIENTS",
-    "NOW",
-    "Served",
-    "b64",
-    "client",
-    "http",
-    "json_answer",
-    "kubeconfig",
-    "served",
-    "server_tls",
-]
