@@ -71,11 +71,14 @@ class _Dated:
 def dated(sight: Sight, found: Survey) -> list[Dated]:
     """Return what is shown and served, with its chain, and the authorities that somebody's trust hangs on."""
     result = _Dated()
+    consequences: dict[int, list[str]] = {}
+    for edge in found.edges:
+        consequences.setdefault(id(edge.shown), []).append(edge.effect)
     for shown in found.shown:
         chain = shown.certificate.certificates(sight)
         if isinstance(chain, FactError):
             continue
-        effects = _effects(found, shown)
+        effects = _effects(consequences, shown)
         result.add_shown(shown, chain[0], effects)
         for one in chain[1:]:
             if not one.is_self_issued:  # nobody looks at a root that comes along
@@ -85,18 +88,18 @@ def dated(sight: Sight, found: Survey) -> list[Dated]:
         result.add(one, f"the authority `{one.subject}`", trusted.who, Use.SIGNER, trusted.source, effects)
     for shown, one, where in _served(sight, found):
         if one.fingerprint not in result.found:
-            effects = _effects(found, shown)
+            effects = _effects(consequences, shown)
             title = f"the certificate that {shown.who} serves, no longer the one in its file,"
             entry = result.add(one, title, shown.who, shown.use, shown.certificate, effects)
             entry.is_served, entry.places = True, [where]
     return list(result.found.values())
 
 
-def _effects(found: Survey, shown: Shown) -> list[str]:
+def _effects(consequences: dict[int, list[str]], shown: Shown) -> list[str]:
     """Return what comes of a certificate that nobody takes."""
     if shown.who == "kube-apiserver" and shown.what == "serving certificate":
         return ["nobody can use the API"]
-    return [edge.effect for edge in found.edges if edge.shown is shown]
+    return consequences.get(id(shown), [])
 
 
 def _authorities(sight: Sight, found: Survey) -> Iterator[tuple[Trusted, host.CertificateFact, list[str]]]:
@@ -116,14 +119,11 @@ def _authorities(sight: Sight, found: Survey) -> Iterator[tuple[Trusted, host.Ce
             chain = edge.shown.certificate.certificates(sight)
             if isinstance(chain, FactError):
                 continue
-            vouching = [one for one in bundle if judge(chain, [one]).verdict is Verdict.TRUSTED]
-            if vouching:
-                now = sight.context.now
-                yield (
-                    trusted,
-                    max(vouching, key=lambda one: (one.not_before <= now < one.not_after, one.not_after)),
-                    [edge.effect],
-                )
+            now = sight.context.now
+            best_first = sorted(bundle, key=lambda one: (one.not_before <= now < one.not_after, one.not_after))[::-1]
+            judgement = judge(chain, best_first)
+            if judgement.verdict is Verdict.TRUSTED and judgement.issuer is not None:
+                yield trusted, judgement.issuer, [edge.effect]
 
 
 def _served(sight: Sight, found: Survey) -> Iterator[tuple[Shown, host.CertificateFact, str]]:

@@ -30,7 +30,7 @@ def of_kubeconfig(sight: Sight, result: Survey, used: UsedKubeconfig) -> None:
         source = Source(used.path, used.root, Part.CA, cluster.name) if cluster.ca else None
         source = source or (Source(cluster.ca_file, used.root) if cluster.ca_file else None)
         if source is not None:
-            name = f"{Part.CA if source.part else 'certificate-authority'} in {used.path}"
+            name = f"{Part.CA if source.part else 'certificate-authority'} in {used}"
             result.trusted.append(Trusted(used.who, source, name, used.instance, is_api=used.asks_api))
 
 

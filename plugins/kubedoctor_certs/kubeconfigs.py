@@ -77,9 +77,9 @@ def _distinct(kubeconfigs: list[UsedKubeconfig]) -> Iterator[UsedKubeconfig]:
 def _absent(context: Context, used: UsedKubeconfig) -> Finding:
     named = f" ({used.name})" if used.name else ""
     return Finding(
-        message=f"the kubeconfig of {used.who}{named} does not exist: {used.path}",
-        subject=used.path,
-        evidence=(Evidence(source=used.path, observed="no such file", expected=f"a kubeconfig for {used.who}"),),
+        message=f"the kubeconfig of {used.who}{named} does not exist: {used}",
+        subject=str(used),
+        evidence=(Evidence(source=str(used), observed="no such file", expected=f"a kubeconfig for {used.who}"),),
         fixes=_fixes(context, used),
     )
 
@@ -88,10 +88,10 @@ def _finding(
     context: Context, used: UsedKubeconfig, problem: str, expected: str = "", severity: Severity | None = None
 ) -> Finding:
     return Finding(
-        message=f"the kubeconfig of {used.who} {problem}" + (f", in {used.path}" if used.path not in problem else ""),
-        subject=used.path,
+        message=f"the kubeconfig of {used.who} {problem}" + (f", in {used}" if str(used) not in problem else ""),
+        subject=str(used),
         severity=severity,
-        evidence=(Evidence(source=used.path, observed=problem, expected=expected),),
+        evidence=(Evidence(source=str(used), observed=problem, expected=expected),),
         fixes=_fixes(context, used),
     )
 
@@ -166,13 +166,13 @@ def _fixes(context: Context, used: UsedKubeconfig) -> tuple[Fix, ...]:
             restart = (Step(kind=StepKind.RESTART_COMPONENT, component=used.who),) if is_component else ()
             return (
                 Fix(
-                    summary=f"move {used.path} away and have kubeadm write it anew",
+                    summary=f"move {used} away and have kubeadm write it anew",
                     safety=Safety.DISRUPTIVE,
                     steps=(run("kubeadm", "init", "phase", "kubeconfig", phase), *restart),
                     link=KUBEADM_DOCS,
                 ),
             )
-    return (Fix(summary=f"correct {used.path}", link=_DOCS),)
+    return (Fix(summary=f"correct {used}", link=_DOCS),)
 
 
 CHECKS: tuple[Check, ...] = (kubeconfig_broken,)

@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from kubedoctor import FactError
+from kubedoctor import FactError, host
 from kubedoctor_certs.edges import dialled
 from kubedoctor_certs.settings import Settings
 from kubedoctor_certs.sight import Sight
@@ -38,11 +38,11 @@ def _of_api_server(sight: Sight, result: Survey, server: Settings, shown: Shown)
         cluster = config.cluster
         if cluster.scheme != "https" or cluster.insecure:
             continue
-        name = cluster.server_name or _host(used.server) or cluster.host
+        name = cluster.server_name or host.printable(_host(used.server)) or cluster.host
         if name:
-            yield Needed(shown, name, f"{used.who} uses it, by {used.path}")
+            yield Needed(shown, name, f"{used.who} uses it, by {used}")
     if advertised := server.get("advertise-address"):
-        yield Needed(shown, advertised, "--advertise-address: other nodes would use it", is_used=False)
+        yield Needed(shown, host.printable(advertised), "--advertise-address: other nodes would use it", is_used=False)
 
 
 def _of_services(server: Settings, shown: Shown, components: list[Settings]) -> Iterator[Needed]:
@@ -64,7 +64,7 @@ def _of_etcd(etcd: Settings, shown: Shown, components: list[Settings]) -> Iterat
     for server in components:
         if server.instance.name == "kube-apiserver":
             for name in dialled(server, etcd):
-                yield Needed(shown, name, "kube-apiserver uses it, by --etcd-servers")
+                yield Needed(shown, host.printable(name), "kube-apiserver uses it, by --etcd-servers")
 
 
 def _host(url: str) -> str:

@@ -46,10 +46,10 @@ class Sight:
         return found  # noqa: RET504 - mypy takes the type of the fact from an outer one
 
     def finish(self) -> None:
-        """Raise the first error, which also tells how many things beside it could not be seen."""
+        """Raise the first error, which also tells whether there were others; not how many: equal reasons fold."""
         if not self._unseen:
             return
         first, *others = self._unseen.values()
         if others:
-            raise type(first)(f"{first.reason} (and {len(others)} more)")
+            raise type(first)(f"{first.reason}, and more")
         raise first

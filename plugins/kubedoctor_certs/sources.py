@@ -28,7 +28,8 @@ class Source:
     entry: str = ""
 
     def __str__(self) -> str:
-        return f"{self.path} ({self.part})" if self.part else self.path
+        path = host.printable(self.path)
+        return f"{path} ({self.part})" if self.part else path
 
     def certificates(self, sight: Sight) -> tuple[host.CertificateFact, ...] | FactError:
         """Return the certificates that stand here, at least one, or why not."""
@@ -127,6 +128,9 @@ class UsedKubeconfig:
     server: str = ""
     asks_api: bool = True
     instance: Instance | None = None
+
+    def __str__(self) -> str:
+        return host.printable(self.path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,16 @@ class Judgement:
     issuer: host.CertificateFact | None = None
 
 
+def likeliest(signed: host.CertificateFact, authorities: Sequence[host.CertificateFact]) -> list[host.CertificateFact]:
+    """Return those of the issuer's name, first those whose key has the identifier that the certificate names.
+
+    A file may hold hundreds of one name; a signature takes 0.1 ms to verify.
+    """
+    wanted = signed.authority_key_id
+    named = [one for one in authorities if one.subject == signed.issuer]
+    return sorted(named, key=lambda one: bool(wanted) and one.subject_key_id != wanted)
+
+
 def judge(chain: Sequence[host.CertificateFact], authorities: Sequence[host.CertificateFact]) -> Judgement:
     """Return whether one of *authorities* vouches for the first of *chain*, over the others of it."""
     anchors = {one.fingerprint for one in authorities}
@@ -38,13 +48,15 @@ def judge(chain: Sequence[host.CertificateFact], authorities: Sequence[host.Cert
     for _ in range(_DEEPEST):
         if last.fingerprint in anchors:
             return Judgement(Verdict.TRUSTED, last, last)
-        signers = [one for one in authorities if host.issued_by(last, one)]
-        for one in signers:
+        forbidden = None
+        for one in likeliest(last, authorities):
+            if not host.issued_by(last, one):
+                continue
             if one.may_sign:
-                verdict = Verdict.WEAK if last.is_weakly_signed else Verdict.TRUSTED
-                return Judgement(verdict, last, one)
-        if signers:
-            return Judgement(Verdict.NOT_AN_AUTHORITY, last, signers[0])
+                return Judgement(Verdict.WEAK if last.is_weakly_signed else Verdict.TRUSTED, last, one)
+            forbidden = forbidden or one
+        if forbidden is not None:
+            return Judgement(Verdict.NOT_AN_AUTHORITY, last, forbidden)
         above = next((one for one in left if one.may_sign and host.issued_by(last, one)), None)
         if above is None:
             break
