@@ -70,7 +70,7 @@ def test_it_is_listed_with_its_distribution_and_hooks(cli: Kubedoctor) -> None:
     assert (acme["distribution"], acme["version"], acme["problems"]) == ("acme-kubedoctor", "0.3", [])
     assert acme["commands"] == ["acme"]
     assert [hook.removeprefix("kubedoctor_") for hook in acme["hooks"]] == [
-        *("binaries", "commands", "components", "manifests", "modify_components")
+        *("binaries", "checks", "commands", "components", "facts", "manifests", "modify_components")
     ]
 
 
@@ -78,6 +78,12 @@ def test_its_command_is_one_of_kubedoctors(cli: Kubedoctor) -> None:
     assert cli.ok("acme", "hello", "you").out == "hello you, says acme\n"
     assert "Greet NAME." in cli.ok("acme", "hello", "--help").out
     assert "did you mean `acme`?" in cli("acmee").err
+
+
+def test_its_check_is_explained_like_ours(cli: Kubedoctor) -> None:
+    said = cli.ok("explain", "acme.greeter-rude").out
+    assert "makes visitors leave" in said
+    assert "have it say hello" in said
 
 
 def test_without_it_nothing_of_it_is_there(cli: Kubedoctor) -> None:
@@ -165,3 +171,23 @@ def test_its_component_runs_beside_the_others(running: Kubedoctor) -> None:
     running.ok("restart", "acme-greeter")
     running.ok("down")
     assert not Path(f"/proc/{greeter['pid']}").exists()
+
+
+@pytest.mark.integration
+@pytest.mark.timeout(300)
+def test_its_check_looks_is_recorded_and_replayed(running: Kubedoctor, tmp_path: Path) -> None:
+    polite = running.ok("check", "acme", "-o", "json").json
+    (result,) = polite["results"]
+    assert (result["check"], result["outcome"]) == ("acme.greeter-rude", "passed")
+
+    running.ok("restart", "acme-greeter", "--set", "greeting=go away")
+    recording = tmp_path / "rude.json.gz"
+    rude = running("check", "acme", "-o", "json", "--record", str(recording))
+    assert rude.status == 1
+    (finding,) = rude.json["results"][0]["findings"]
+    assert finding["message"] == "the greeter says `go away from acme`"
+
+    running.ok("down")
+    replayed = running("check", "acme", "-o", "json", "--from", str(recording))
+    assert replayed.status == 1
+    assert replayed.json["results"][0]["findings"] == [finding]

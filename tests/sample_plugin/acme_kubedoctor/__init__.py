@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from acme_kubedoctor import component, manifests
-from kubedoctor import Candidate, ClusterConfig, Component, Components, Manifest, hookimpl
+from kubedoctor import Candidate, Check, ClusterConfig, Component, Components, Fact, Manifest, hookimpl
 
 if TYPE_CHECKING:
     import click
@@ -35,6 +35,22 @@ def kubedoctor_binaries(name: str) -> Iterable[Candidate]:
 def kubedoctor_manifests() -> Iterable[Manifest]:
     """Return the greeter's namespace and configuration."""
     return [manifests.GREETER]
+
+
+@hookimpl
+def kubedoctor_facts() -> Iterable[Fact[..., Any]]:
+    """Return what the greeter is known by."""
+    from acme_kubedoctor.checks import FACTS
+
+    return FACTS
+
+
+@hookimpl
+def kubedoctor_checks() -> Iterable[Check]:
+    """Return what can be wrong with the greeter."""
+    from acme_kubedoctor.checks import CHECKS
+
+    return CHECKS
 
 
 @hookimpl
