@@ -65,7 +65,7 @@ class Cause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """One run. `ok`: nothing at or above `--fail-on`, and for each target at least one check passed."""
+    """One run. `ok`: nothing at or above `--fail-on`, and on each target a check of errors could look."""
 
     targets: tuple[ReportedTarget, ...]
     started: str  # RFC 3339, UTC
