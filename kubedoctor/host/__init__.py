@@ -138,6 +138,7 @@ if TYPE_CHECKING:
     from kubedoctor.host.leases import ask_api as ask_api
     from kubedoctor.host.leases import lease as lease
     from kubedoctor.host.leases import lease_renewal as lease_renewal
+    from kubedoctor.host.liveness import is_starting as is_starting
     from kubedoctor.host.liveness import liveness_findings as liveness_findings
     from kubedoctor.host.liveness import refusal_finding as refusal_finding
     from kubedoctor.host.liveness import silence_finding as silence_finding
@@ -305,6 +306,7 @@ _HOME: dict[str, str] = {
     "http_get": "http",
     "http_request": "http",
     "in_time": "disk",
+    "is_starting": "liveness",
     "issued_by": "certificates",
     "kernel_module": "kernel",
     "kernel_release": "kernel",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from kubedoctor.checks import Evidence, Finding, Fix, Safety, run
+from kubedoctor.checks import Evidence, Finding, Fix, Safety, Severity, run
 from kubedoctor.host.endpoints import Health
 from kubedoctor.host.errors import printable
 from kubedoctor.host.leases import ApiReply
 from kubedoctor.targets import Instance
 
 AUTHENTICATION = "https://kubernetes.io/docs/reference/access-authn-authz/authentication/#x509-client-certificates"
+STARTING = 15.0
+"""Seconds a component has to begin: on a machine with little to do it needs one to five."""
 _HELD = {"T": "stopped, by SIGSTOP or Ctrl-Z", "t": "held by a debugger", "Z": "dead, and its parent has not noticed"}
 
 
@@ -46,13 +48,21 @@ def _release(instance: Instance) -> Fix:
     return Fix(summary="let it go on in the debugger" if instance.state == "t" else "start it again")
 
 
-def silence_finding(instance: Instance, url: str, health: Health) -> Finding:
-    """Return the finding about a component whose health endpoint gives no good answer."""
+def is_starting(instance: Instance, now: float) -> bool:
+    """Return whether it was started a moment ago, so that what is not well yet may be well soon."""
+    return 0 <= now - instance.started < STARTING
+
+
+def silence_finding(instance: Instance, url: str, health: Health, now: float) -> Finding:
+    """Return the finding about a component whose health endpoint gives no good answer at the time *now*."""
+    starting = is_starting(instance, now)
+    since = f", {now - instance.started:.0f} s after its start" if starting else ""
     told = health.problem or f"{health.status} {printable(health.text.strip())}"
     verb = "does not answer" if health.problem else "is not well"
     return Finding(
-        message=f"{instance.name} (pid {instance.pid}) {verb}: {told}",
+        message=f"{instance.name} (pid {instance.pid}) {verb}: {told}{since}",
         subject=instance.name,
+        severity=Severity.WARNING if starting else None,
         evidence=(Evidence(source=url, observed=told, expected="200 ok"),),
         fixes=(Fix(summary=f"see why in {instance.log or 'its log'}"),),
     )

@@ -100,7 +100,7 @@ def not_working(context: Context) -> Iterator[Finding]:
 def _idle(context: Context, instance: Instance) -> Iterator[Finding]:
     health = context.get(host.health, f"{_url(instance)}/healthz", instance.net)
     if health.problem or health.status == 500:
-        yield host.silence_finding(instance, f"{_url(instance)}/healthz", health)
+        yield host.silence_finding(instance, f"{_url(instance)}/healthz", health, context.now)
         return
     result = _undone(context, instance)
     if result.reply.status != 200:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from kubedoctor import (
     Check,
     Context,
+    Denied,
     Evidence,
     FactError,
     Finding,
@@ -21,7 +22,7 @@ from kubedoctor import (
 from kubedoctor_etcd.facts import PREFIX, our_environment
 from kubedoctor_etcd.flags import FLAGS
 from kubedoctor_etcd.health import alarm_raised, unhealthy
-from kubedoctor_etcd.settings import Etcd, etcds
+from kubedoctor_etcd.settings import Etcd, etcds, seen_environment
 
 CONFIGURATION = "https://etcd.io/docs/latest/op-guide/configuration/"
 
@@ -72,6 +73,8 @@ def data_directory_in_use(context: Context) -> Iterator[Finding]:
     """
     for one in etcds(context):
         if not one.database:
+            if one.instance.is_running:
+                raise Denied(f"needs root to see where {one.where} keeps its data")
             continue
         try:
             holders = context.get(host.file_holders, one.database, one.instance.root)
@@ -141,7 +144,7 @@ def environment_shadows_flag(context: Context) -> Iterator[Finding]:
         if one.file:  # then neither flags nor variables count
             continue
         flags = one.instance.flags
-        for name, value in sorted(one.instance.environment.items()):
+        for name, value in sorted(seen_environment(context, one.instance).items()):
             flag = _flag(name)
             if flag and flag in flags:
                 yield _shadowed(one, name, value, flags[flag][-1])

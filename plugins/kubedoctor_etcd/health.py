@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from kubedoctor import Context, Evidence, FactError, Finding, Fix, NotApplicable, Safety, check, host, run
+from kubedoctor import Context, Evidence, FactError, Finding, Fix, NotApplicable, Safety, Severity, check, host, run
 from kubedoctor_etcd.settings import Etcd, etcds, way_in
 
 OPERATIONS = "https://etcd.io/docs/latest/op-guide/maintenance/#space-quota"
@@ -44,10 +44,13 @@ def _ill(context: Context, one: Etcd) -> Iterator[Finding]:
         health = _health(context, one, f"{url}/health?exclude={alarm}", identity)
     if health.is_well or _alarm(health):
         return
-    reason = health.problem or f"is unhealthy: {_reason(health)}"
+    what = f"does not answer: {health.problem}" if health.problem else f"is unhealthy: {_reason(health)}"
+    starting = host.is_starting(one.instance, context.now)
+    since = f", {context.now - one.instance.started:.0f} s after its start" if starting else ""
     yield Finding(
-        message=f"{one.where} {reason}" if not health.problem else f"{one.where} does not answer: {health.problem}",
+        message=f"{one.where} {what}{since}",
         subject="etcd",
+        severity=Severity.WARNING if starting else None,
         evidence=(
             Evidence(
                 source=f"{url}/health",

@@ -65,12 +65,26 @@ def etcd(context: Context, instance: Instance) -> Etcd:
     if file:
         path = posixpath.join(instance.directory, file)
         return Etcd(instance, context.get(config_file, path, instance.root), path)
+    if instance.is_running and not instance.environment and not flags.keys() >= {"data-dir", "listen-client-urls"}:
+        seen_environment(context, instance)
     variables = {
         name.removeprefix(PREFIX).lower().replace("_", "-"): value
         for name, value in instance.environment.items()
         if name.startswith(PREFIX)
     }
     return Etcd(instance, {**variables, **flags})
+
+
+def seen_environment(context: Context, instance: Instance) -> Mapping[str, str]:
+    """Return the variables of a process as they are, of others as they would be; raise Denied for hidden ones."""
+    if not instance.is_running:
+        return instance.environment
+    for process in context.get(host.processes):
+        if process.pid == instance.pid:
+            if process.environment is None:
+                raise Denied(f"needs root to see the environment of process {instance.pid}, where settings may stand")
+            return process.environment
+    return {}  # it ended while we looked
 
 
 def base_urls(one: Etcd) -> Iterator[str]:

@@ -95,7 +95,7 @@ def _scheduler(context: Context, instance: Instance) -> _Scheduler:
 def _idle(context: Context, one: _Scheduler) -> Iterator[Finding]:
     health = context.get(host.health, f"{one.url}/healthz", one.instance.net)
     if health.problem or health.status == 500:
-        yield host.silence_finding(one.instance, f"{one.url}/healthz", health)
+        yield host.silence_finding(one.instance, f"{one.url}/healthz", health, context.now)
         return
     waiting = [_waiting(context, one, name) for name in one.schedulers]
     if refused := next((found for found in waiting if found.reply.status != 200), None):

@@ -15,7 +15,8 @@ from kubedoctor.testing import run_check
 
 URL = "http://127.0.0.1:2381"
 WELL = host.Health(status=200, text='{"health":"true","reason":""}')
-FLAGS = ("--name=a", "--data-dir=/data", f"--listen-metrics-urls={URL}")
+CLIENTS = "http://localhost:2379"
+FLAGS = ("--name=a", "--data-dir=/data", f"--listen-client-urls={CLIENTS}", f"--listen-metrics-urls={URL}")
 
 
 def etcd(*more: str, **fields: Any) -> Instance:
@@ -119,8 +120,7 @@ def test_data_that_another_process_has_locked_is_found() -> None:
 
 def test_a_data_directory_is_where_the_settings_say() -> None:
     def directory(instance: Instance, file: Mapping[str, str] | None = None) -> str:
-        values: Given = {(facts.config_file, "/work/etcd.yaml", 0): file or {}}
-        result = []
+        values: Given = {(facts.config_file, "/work/etcd.yaml", 0): file or {}, (host.processes,): ()}
 
         class Asking:
             target = cluster(instance)
@@ -140,8 +140,13 @@ def test_a_data_directory_is_where_the_settings_say() -> None:
     assert directory(absent("etcd")) == ""
 
 
-def test_holders_that_cannot_be_seen_are_unknown() -> None:
+def test_holders_or_a_directory_that_cannot_be_seen_are_unknown() -> None:
     assert data(etcd(), Denied("needs root")).outcome is Outcome.UNKNOWN
+    hidden = running("etcd", directory="")
+    unseen = run_check(checks.data_directory_in_use, cluster(hidden), facts={host.processes: (process(hidden, None),)})
+    assert unseen.reason == "needs root to see the environment of process 100, where settings may stand"
+    nowhere = run_check(checks.data_directory_in_use, cluster(hidden), facts={host.processes: ()})
+    assert nowhere.reason == "needs root to see where etcd (pid 100) keeps its data"
 
 
 # --- health -----------------------------------------------------------------------------------------------------------
@@ -183,6 +188,12 @@ def test_what_is_no_yes_is_found(answer: host.Health, said: str) -> None:
     assert messages(asked({"": answer})) == [f"etcd (pid 100) {said}"]
 
 
+def test_an_etcd_that_was_just_started_is_warned_of() -> None:
+    (finding,) = asked({"": ill("RAFT NO LEADER")}, etcd(started=NOW - 2)).findings
+    assert finding.message == "etcd (pid 100) is unhealthy: RAFT NO LEADER, 2 s after its start"
+    assert finding.severity is Severity.WARNING
+
+
 def test_an_etcd_that_does_not_run_is_held_or_is_planned() -> None:
     assert messages(asked({}, absent("etcd", *FLAGS, log="/l"))) == ["etcd does not run"]
     assert messages(asked({}, etcd(state="t"))) == ["etcd (pid 100) is held by a debugger"]
@@ -193,6 +204,7 @@ def test_an_etcd_that_answers_with_certificates_only_is_asked_as_those_who_have_
     url = "https://127.0.0.1:2379"
     instance = running(
         "etcd",
+        "--data-dir=/data",
         f"--listen-client-urls={url}",
         "--trusted-ca-file=/pki/ca.crt",
         "--cert-file=/s.crt",
@@ -218,7 +230,7 @@ def test_an_etcd_that_answers_with_certificates_only_is_asked_as_those_who_have_
 
 
 def test_an_etcd_without_an_address_that_can_be_asked_is_unknown() -> None:
-    instance = running("etcd", "--listen-client-urls=unix:///run/etcd.sock,http://[::1,http://x:0")
+    instance = running("etcd", "--data-dir=/d", "--listen-client-urls=unix:///run/etcd.sock,http://[::1,http://x:0")
     assert run_check(health.unhealthy, cluster(instance), facts={}).outcome is Outcome.UNKNOWN
 
 
@@ -272,7 +284,37 @@ def test_alarms_that_cannot_be_seen_are_unknown() -> None:
 
 def environment(instance: Instance, ours: Mapping[str, str] | None = None) -> Result:
     target = machine(instance) if instance.planned else cluster(instance)
-    return run_check(checks.environment_shadows_flag, target, facts={facts.our_environment: ours or {}})
+    seen = process(instance, instance.environment)
+    return run_check(
+        checks.environment_shadows_flag, target, facts={facts.our_environment: ours or {}, host.processes: (seen,)}
+    )
+
+
+def process(instance: Instance, environment: Mapping[str, str] | None) -> host.Process:
+    return host.Process(
+        pid=instance.pid,
+        parent=1,
+        name="etcd",
+        state="S",
+        start_ticks=1,
+        started=1,
+        uid=0,
+        argv=instance.argv,
+        environment=environment,
+    )
+
+
+def test_an_environment_that_cannot_be_seen_is_unknown() -> None:
+    instance = etcd()
+    result = run_check(
+        checks.environment_shadows_flag, cluster(instance), facts={host.processes: (process(instance, None),)}
+    )
+    assert (result.outcome, result.reason) == (
+        Outcome.UNKNOWN,
+        "needs root to see the environment of process 100, where settings may stand",
+    )
+    gone = run_check(checks.environment_shadows_flag, cluster(instance), facts={host.processes: ()})
+    assert gone.outcome is Outcome.PASSED
 
 
 def test_a_variable_in_our_environment_is_found_on_the_recorded_machine() -> None:
