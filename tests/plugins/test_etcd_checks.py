@@ -317,9 +317,17 @@ def test_an_environment_that_cannot_be_seen_is_unknown() -> None:
     assert gone.outcome is Outcome.PASSED
 
 
-def test_a_variable_in_our_environment_is_found_on_the_recorded_machine() -> None:
-    result = recorded(checks.environment_shadows_flag)
-    (finding,) = result.findings
+def test_a_variable_that_etcd_ends_of_is_found_on_the_recorded_machine() -> None:
+    (finding,) = recorded(checks.environment_shadows_flag).findings
+    assert finding.message == (
+        "ETCD_NAME in the environment of etcd of manifest /etc/kubernetes/manifests/etcd.yaml is also its flag --name: "
+        "etcd refuses to start with both"
+    )
+    assert finding.severity is Severity.ERROR
+
+
+def test_a_variable_in_our_environment_is_mentioned() -> None:
+    (finding,) = environment(planned("etcd", "--name=a"), {"ETCD_INITIAL_CLUSTER": "a=b"}).findings
     assert finding.severity is Severity.INFO
     assert finding.message.startswith("ETCD_INITIAL_CLUSTER is set here: an etcd started by hand takes it")
 

@@ -125,6 +125,25 @@ def test_controllers_without_rights_are_found(cli: Kubedoctor) -> None:
     assert seen.failed() == {"controllers.not-working"}
 
 
+def test_a_scheduler_that_is_sent_to_the_wrong_place_is_found_though_it_calls_itself_healthy(
+    cli: Kubedoctor, tmp_path: Path
+) -> None:
+    original = cli.home / "clusters" / "local" / "kubeconfig" / "scheduler"
+    wrong = tmp_path / "scheduler"
+    wrong.write_text(original.read_text().replace(":6443", ":6442"))
+    wrong.chmod(0o600)
+    cli.ok("restart", "kube-scheduler", "--set", f"kubeconfig={wrong}")
+    try:
+        assert cli.ok("enter", "curl", "-sk", "https://127.0.0.1:10259/healthz").out == "ok"
+        seen = examined(cli, *CHECKS)
+    finally:
+        cli.ok("restart", "kube-scheduler", "--set", f"kubeconfig={original}")
+    message = seen.message("scheduler.not-working")
+    assert f"the API does not answer where {wrong} says: " in message
+    assert ":6442 refused the connection" in message
+    assert seen.failed() == {"scheduler.not-working"}
+
+
 # --- leases -----------------------------------------------------------------------------------------------------------
 
 

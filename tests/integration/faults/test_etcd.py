@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
+import subprocess
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 from support.clusters import commands, eventually, free_port
 from support.command import Kubedoctor
 from support.faults import examined, holding, inside
@@ -18,6 +22,7 @@ from support.guarded import ETCD, pids, place_of
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(200)]
 
 CHECKS = "etcd"
+LAYOUTS = Path(__file__).parents[2] / "fixtures" / "layouts"
 
 
 @pytest.fixture
@@ -158,7 +163,32 @@ def fill(cli: Kubedoctor) -> None:
 
 def test_a_variable_of_etcds_in_our_environment_is_mentioned_and_is_no_error(cli: Kubedoctor) -> None:
     stray = {"ETCD_INITIAL_CLUSTER": "infra0=http://10.0.1.10:2380", "ETCD_PORT": str(free_port())}
-    seen = examined(cli, "etcd.environment-shadows-flag", fixture="etcd.environment-shadows-flag", env=stray)
+    seen = examined(cli, "etcd.environment-shadows-flag", env=stray)
     (finding,) = seen.findings("etcd.environment-shadows-flag")
     assert finding["severity"] == "info"
     assert str(finding["message"]).startswith("ETCD_INITIAL_CLUSTER is set here")
+
+
+def test_a_variable_that_etcd_ends_of_is_found_in_a_static_pod(
+    cli: Kubedoctor, binaries: Mapping[str, Path], tmp_path: Path
+) -> None:
+    flags = ["--name=a", f"--data-dir={tmp_path / 'data'}"]
+    refused = subprocess.run(
+        [str(binaries["etcd"]), *flags], env={"ETCD_NAME": "b"}, capture_output=True, timeout=30, text=True, check=False
+    )
+    assert refused.returncode != 0
+    assert "shadowed by corresponding command-line flag" in refused.stderr
+
+    etc = tmp_path / "etc"
+    shutil.copytree("/etc", etc, symlinks=True)
+    shutil.copytree(LAYOUTS / "kubeadm/etc/kubernetes", etc / "kubernetes", symlinks=True, dirs_exist_ok=True)
+    manifest = etc / "kubernetes/manifests/etcd.yaml"
+    pod = yaml.safe_load(manifest.read_text())
+    pod["spec"]["containers"][0]["env"] = [{"name": "ETCD_NAME", "value": "b"}]
+    manifest.write_text(yaml.safe_dump(pod))
+    mount = ("unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc && exec "$@"', str(etc))
+    node = replace(cli, prefix=(*mount, *cli.prefix))
+    seen = examined(node, "etcd.environment-shadows-flag", fixture="etcd.environment-shadows-flag", name="kubeadm")
+    message = seen.message("etcd.environment-shadows-flag")
+    assert message.startswith("ETCD_NAME in the environment of etcd of manifest /etc/kubernetes/manifests/etcd.yaml")
+    assert message.endswith("is also its flag --name: etcd refuses to start with both")
