@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from kubedoctor import (
     Check,
     Context,
+    Denied,
     Evidence,
     Finding,
     Fix,
@@ -57,8 +58,11 @@ def not_answering(context: Context) -> Iterator[Finding]:
     """
     asked = _Asked(context)
     servers = [one for one in context.target.all(SERVER) if one.is_running]
+    sick = 0
     for server in servers:
-        yield from asked.server(server)
+        found = host.liveness_findings(server) or list(asked.server(server))
+        sick += bool(found)
+        yield from found
     nodes = host.nodes(context.target)
     kubelets = [one for node in nodes for one in node.running("kubelet", "k3s")]
     told = False
@@ -66,7 +70,7 @@ def not_answering(context: Context) -> Iterator[Finding]:
         dns = host.told_dns(context, kubelet)
         for address in dns.servers:
             told = True
-            yield from asked.address(address, kubelet, dns)
+            yield from asked.address(address, kubelet, dns, ask=not sick or sick < len(servers))
         yield from _stubs(context, kubelet, dns)
     if not servers and not told:
         raise NotApplicable("no CoreDNS runs here, and no kubelet tells pods of a DNS server")
@@ -81,11 +85,11 @@ class _Asked:
     def server(self, server: Instance) -> Iterator[Finding]:
         """Ask a CoreDNS where it runs, so that neither services nor routes matter."""
         domain = self._domain()
-        own = [
-            one
-            for one in self.context.get(host.listeners, server.net)
-            if one.protocol == "udp" and one.owner.pid == server.pid
-        ]
+        sockets = [one for one in self.context.get(host.listeners, server.net) if one.protocol == "udp"]
+        unknown = [one for one in sockets if not one.owner.pid]
+        own = [one for one in sockets if one.owner.pid == server.pid] or [one for one in unknown if one.port == PORT]
+        if unknown and not own:
+            raise Denied("needs root to tell which sockets are CoreDNS's")
         if not own:
             yield _finding(
                 f"CoreDNS ({server.source}) listens on no UDP port",
@@ -102,14 +106,19 @@ class _Asked:
         address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listener.address, listener.address)  # noqa: S104
         yield from self._ask(address, listener.port, server.net, domain, f"CoreDNS ({server.source})", SERVER)
 
-    def address(self, address: str, kubelet: Instance, dns: host.KubeletDns) -> Iterator[Finding]:
-        """Ask the address that pods are told, unless no rule leads there: the packets would leave the machine."""
+    def address(self, address: str, kubelet: Instance, dns: host.KubeletDns, *, ask: bool) -> Iterator[Finding]:
+        """Ask the address that pods are told, unless no rule leads there: the packets would leave the machine.
+
+        Without *ask*, only the rules are looked at: nobody who could answer is well.
+        """
         local = {one.address for one in self.context.get(host.addresses, kubelet.net)}
         if address not in local:
             rules = self.context.get(host.service_rules, kubelet.net, address, PORT, "udp")
             endpoints = [one for way in rules.leaving for one in way.endpoints]
             if not endpoints:
                 yield self._unled(address, kubelet, rules)
+                return
+            if not ask:
                 return
             routes = self.context.get(host.routes, kubelet.net)
             route = host.route_to(routes, address)
@@ -149,7 +158,7 @@ class _Asked:
                 f"a service with the address {address}, and ready pods that it selects",
                 link=DEBUGGING,
             ),
-            Fix(summary="or give kubelet the address of the DNS service there is: clusterDNS"),
+            Fix(summary="give kubelet the address of the DNS service there is: clusterDNS"),
         )
 
     def _ask(self, address: str, port: int, net: int, domain: str, who: str, subject: str = "") -> Iterator[Finding]:

@@ -21,7 +21,8 @@ _META = {"namespace": "kube-system", "labels": LABELS}
 
 def add_image(config: ClusterConfig, components: Components) -> None:
     """Have the image loaded together with the others."""
-    if config.cluster_dns and LOADER in components:
+    has_it = config.runtime is not None and IMAGE.name in config.runtime.images
+    if config.cluster_dns and LOADER in components and not has_it:
         loader = components[LOADER]
         components[LOADER] = replace(loader, images=(*loader.images, IMAGE))
 

@@ -113,7 +113,7 @@ def _unreachable_services(context: Context, net: int, routes: tuple[host.Route, 
         evidence=(_evidence(net, routes),),
         fixes=(
             Fix(summary="add a default route: ip route add default via ADDRESS"),
-            Fix(summary=f"or one for services: ip route add {what} dev INTERFACE, with the interface of the node"),
+            Fix(summary=f"add one for services: ip route add {what} dev INTERFACE, with the interface of the node"),
         ),
     )
 

@@ -10,6 +10,7 @@ from typing import Any
 from kubedoctor import (
     Authority,
     Certificate,
+    Cleanup,
     ClusterConfig,
     Component,
     File,
@@ -19,11 +20,19 @@ from kubedoctor import (
     Probe,
     ProbeKind,
     Stop,
+    Trace,
 )
 
 NAME = "kube-proxy"
 HEALTH_PORT, METRICS_PORT = 10256, 10249
 CONFIG = "kube-proxy.json"
+
+TRACES = (
+    Cleanup(trace=Trace.CHAINS, name="KUBE-"),
+    Cleanup(trace=Trace.TABLE, name="kube-proxy"),
+    Cleanup(trace=Trace.SETTING, name="net/ipv4/conf/all/route_localnet", value="1"),
+    Cleanup(trace=Trace.FILE, name="/run/xtables.lock"),
+)
 
 
 def proxy(config: ClusterConfig) -> Component:
@@ -52,6 +61,7 @@ def proxy(config: ClusterConfig) -> Component:
             Probe(kind=ProbeKind.TCP, address=config.first_service_address, number=443),
         ),
         stop=Stop(timeout=2.0),
+        cleanup=TRACES,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kubedoctor import Context, Instance, host
 from kubedoctor_proxy.facts import ProxySettings, settings
 
-METRICS = "127.0.0.1:10249"
+METRICS, HEALTH = "127.0.0.1:10249", "0.0.0.0:10256"
 MODES = ("iptables", "ipvs", "nftables")
 _OTHERS = {
     "cilium_host": "Cilium",
@@ -20,22 +20,38 @@ _IPVS = "kube-ipvs0"
 
 def proxy_mode(context: Context, instance: Instance) -> str:
     """Return the mode of a kube-proxy: as it says itself, else as it is told; raise FactError for a file unread."""
-    config = instance.path("config")
-    told = context.get(settings, config, instance.root) if config else ProxySettings()
+    told = _told(context, instance)
     if instance.is_running:
         address = told.metrics_address or instance.flag("metrics-bind-address") or METRICS
-        answer = context.get(host.health, f"http://{_reachable(address)}/proxyMode", instance.net)
+        answer = context.get(host.health, f"http://{_reachable(address, METRICS)}/proxyMode", instance.net)
         if answer.is_well and answer.text.strip() in MODES:
             return answer.text.strip()
     wished = told.mode or instance.flag("proxy-mode")
     return wished if wished in MODES else MODES[0]
 
 
-def _reachable(address: str) -> str:
+def has_made_rules(context: Context, instance: Instance) -> bool:
+    """Return whether a kube-proxy says that it has made its rules: it is not healthy before it has, for the first time.
+
+    Raise FactError for a file unread.
+    """
+    address = _told(context, instance).health_address or instance.flag("healthz-bind-address") or HEALTH
+    return context.get(host.health, f"http://{_reachable(address, HEALTH)}/healthz", instance.net).is_well
+
+
+def _told(context: Context, instance: Instance) -> ProxySettings:
+    config = instance.path("config")
+    return context.get(settings, config, instance.root) if config else ProxySettings()
+
+
+def _reachable(address: str, default: str) -> str:
     """Return where a server that listens on an address, or at a port alone, is reached from its own machine."""
     name, colon, port = address.rpartition(":")
-    name, port = (name, port) if colon else (address, METRICS.rpartition(":")[2])
-    return f"{'127.0.0.1' if name in ('', '0.0.0.0') else '[::1]' if name in ('[::]', '::') else name}:{port}"  # noqa: S104 - nothing is bound
+    name, port = (name, port) if colon else (address, default.rpartition(":")[2])
+    return f"{_ANYWHERE.get(name, name)}:{port}"
+
+
+_ANYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]", "::": "[::1]"}  # noqa: S104 - nothing is bound
 
 
 def other_proxy(links: tuple[host.Link, ...]) -> str:

@@ -23,7 +23,7 @@ from kubedoctor import (
     host,
     run,
 )
-from kubedoctor_proxy.mode import other_proxy, uses_ipvs
+from kubedoctor_proxy.mode import has_made_rules, other_proxy, uses_ipvs
 
 PORT = 443
 VIRTUAL_ADDRESSES = "https://kubernetes.io/docs/reference/networking/virtual-ips/"
@@ -110,7 +110,7 @@ class _Path:
             message = f"{what} for connections from {who[0]}"
         elif proxy is None:
             message = f"kube-proxy does not run, so no service works: {what}"
-        elif self._has_chains():
+        elif self._has_chains() or (proxy.name == "kube-proxy" and has_made_rules(self.context, proxy)):
             message = f"somebody removed the rules of {proxy.name}, which did not notice: {what}"
         else:
             age = self.context.now - proxy.started

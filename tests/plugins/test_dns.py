@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -81,6 +82,7 @@ def test_a_coredns_that_does_not_answer_is_told_from_a_service_that_does_not_lea
     result = checked(KUBELET, COREDNS, answers={("::1", POD): silent})
     assert message(result) == "CoreDNS (process 40) does not answer"
     assert result.findings[0].subject == "coredns"
+    assert len(checked(KUBELET, COREDNS, answers={("::1", POD): silent, ("10.0.0.10", NET): silent}).findings) == 1
     result = checked(KUBELET, COREDNS, answers={("10.0.0.10", NET): Silent("it did not answer within 1 s")})
     assert message(result) == "the cluster's DNS, 10.0.0.10, does not answer"
 
@@ -140,9 +142,19 @@ def test_a_coredns_that_listens_nowhere_is_found() -> None:
     assert message(checked(COREDNS, listeners=())) == "CoreDNS (process 40) listens on no UDP port"
 
 
-def test_a_coredns_on_another_port_is_asked_there() -> None:
-    from dataclasses import replace
+def test_sockets_of_nobody_known_may_be_coredns() -> None:
+    nobody = replace(LISTENER, owner=host.Owner(port=53, address="::"))
+    assert checked(COREDNS, listeners=(nobody,)).outcome == "passed"
+    result = checked(COREDNS, listeners=(replace(nobody, port=1053),))
+    assert (result.outcome, result.reason) == ("unknown", "needs root to tell which sockets are CoreDNS's")
 
+
+def test_a_stopped_coredns_is_the_one_thing_to_tell() -> None:
+    result = checked(KUBELET, replace(COREDNS, state="T"), answers={("10.0.0.10", NET): Silent("the test did ask")})
+    assert message(result) == "coredns (pid 40) is stopped, by SIGSTOP or Ctrl-Z"
+
+
+def test_a_coredns_on_another_port_is_asked_there() -> None:
     target = Target(id="a", kind=TargetKind.OTHER, title="a", instances=(API, COREDNS))
     facts = {
         (host.listeners, POD): (replace(LISTENER, address="0.0.0.0", port=1053),),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ PROXY = Instance(name="kube-proxy", source="process 20", pid=20, net=NET, argv=(
 KUBELET = Instance(name="kubelet", source="process 30", pid=30, net=NET, argv=("kubelet",))
 LINKS = (host.Link(name="lo", index=1), host.Link(name="cni0", index=2))
 WELL = "https://198.18.0.1:6443/livez"
+MADE = "http://127.0.0.1:10256/healthz"
 STALE = "https://10.244.3.7:8080/livez"
 
 
@@ -58,7 +60,7 @@ CHAINS = host.RuleTable(backend="iptables-nft", family="ip", name="nat", chains=
 def checked(
     found: host.ServiceRules | Denied,
     *instances: Instance,
-    health: dict[str, host.Health | Denied] | None = None,
+    health: Mapping[str, host.Health | Denied] | None = None,
     links: tuple[host.Link, ...] = LINKS,
     tables: tuple[host.RuleTable, ...] = (CHAINS,),
     kind: TargetKind = TargetKind.OTHER,
@@ -66,7 +68,7 @@ def checked(
     target = Target(
         id="a", kind=kind, title="a cluster", instances=instances or (API, PROXY, KUBELET), kubeconfig="/admin.conf"
     )
-    answers = {WELL: host.Health(status=401), **(health or {})}
+    answers = {WELL: host.Health(status=401), MADE: host.Health(status=503), **(health or {})}
     facts: dict[Any, Any] = {
         (host.links, NET): links,
         (host.service_rules, NET, "10.0.0.1", 443): found,
@@ -95,6 +97,8 @@ def test_rules_that_are_gone_are_told_from_rules_that_never_were() -> None:
     assert gone.findings[0].subject == "kubernetes 10.0.0.1:443"
     assert gone.findings[0].evidence[0].observed == "nothing for 10.0.0.1:443 in iptables-nft ip nat"
     assert message(checked(rules(), tables=())).startswith("kube-proxy runs, and has no rules: ")
+    well = {MADE: host.Health(status=200)}
+    assert message(checked(rules(), tables=(), health=well)).startswith("somebody removed the rules of kube-proxy")
 
 
 def test_a_kube_proxy_that_has_just_started_is_given_its_time() -> None:
@@ -188,9 +192,7 @@ def test_what_answers_may_be_no_apiserver() -> None:
 
 def test_no_more_dead_endpoints_are_tried_than_there_is_time_for() -> None:
     many = [(f"10.244.3.{number}", 8080) for number in range(1, 9)]
-    dead: dict[str, host.Health | Denied] = {
-        f"https://{address}:{port}/livez": host.Health(problem="silent") for address, port in many[:3]
-    }
+    dead = {f"https://{address}:{port}/livez": host.Health(problem="silent") for address, port in many[:3]}
     assert len(checked(both(*many), health=dead).findings) == 1  # a fourth would not be given
 
 
