@@ -66,4 +66,8 @@ class AlreadyRunning(KubedoctorError):  # noqa: N818
 
 
 class ComponentFailed(KubedoctorError):  # noqa: N818
-    """A component exited, hung or never became ready."""
+    """A component, "" if it is the place itself, exited, hung or never became ready."""
+
+    def __init__(self, message: str, *, hint: str = "", component: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.component = component

@@ -12,7 +12,7 @@ import click
 from kubedoctor.cli.app import App, pass_app
 from kubedoctor.cli.errors import end_as_interrupted
 from kubedoctor.cli.options import ClusterCommand, cluster_options
-from kubedoctor.errors import UsageError
+from kubedoctor.errors import ComponentFailed, UsageError
 
 if TYPE_CHECKING:
     from kubedoctor.cli.up_screen import Screen
@@ -84,6 +84,10 @@ def _run(app: App, screen: Screen, *, attach: bool) -> None:
     except KeyboardInterrupt:
         screen.say_interrupted()
         raise
+    except ComponentFailed as problem:
+        from kubedoctor.cli.diagnosis import with_cause
+
+        raise with_cause(app, screen.settled, problem) from None
     finally:
         screen.close()
     if not attach:

@@ -170,7 +170,7 @@ def failure(plan: Plan, event: Event, line: str) -> ComponentFailed:
     free = shutil.disk_usage(plan.directory).free >> 20
     if free < NEEDED or "no space left on device" in line:
         hints.insert(0, f"{free} MiB are free there: make room, or choose another place: export KUBEDOCTOR_HOME=DIR")
-    return ComponentFailed(message, hint="\n".join(hints))
+    return ComponentFailed(message, hint="\n".join(hints), component=component.name)
 
 
 def too_late(plan: Plan, waiting: Waiting, timeout: float) -> ComponentFailed:
@@ -183,11 +183,13 @@ def too_late(plan: Plan, waiting: Waiting, timeout: float) -> ComponentFailed:
     culprit = waiting.culprit(plan)
     if culprit is None:
         return ComponentFailed(f"not ready after {timeout:g} s", hint="see `kubedoctor status`")
-    component = next(c for c in plan.components if c.name == culprit.component)
+    logs = {component.name: component.log for component in plan.components}
     why = culprit.message or f"it is {culprit.state}"
+    log = f"read its log: {logs[culprit.component]}\n" if culprit.component in logs else ""
     return ComponentFailed(
         f"{culprit.component} is not ready after {timeout:g} s: {why}",
-        hint=f"read its log: {component.log}\nwait longer with --timeout, or leave it running for a look with --keep",
+        hint=f"{log}wait longer with --timeout, or leave it running for a look with --keep",
+        component=culprit.component,
     )
 
 

@@ -17,6 +17,13 @@ from kubedoctor.host.owner import Owner, describe, owner_of
 FREE_FROM, FREE_TO = 16443, 32767
 """Where free ports are looked for: above the well-known ones, below those the kernel takes for outgoing connections."""
 _BACKLOG = 512
+CHECKS = {
+    "etcd": "etcd.port-taken",
+    "kube-apiserver": "apiserver.port-taken",
+    "kube-controller-manager": "controllers.port-taken",
+    "kube-scheduler": "scheduler.port-taken",
+}
+"""The checks that say the same of components that are there already."""
 
 
 class PortTaken(KubedoctorError):  # noqa: N818 - a state, not a mistake
@@ -111,6 +118,8 @@ def _taken(address: str, port: int, key: str, problem: OSError) -> KubedoctorErr
     owner = owner_of(port, address)
     component = key.partition(".")[0]
     lines = [f"use another port: {_another(key, address)}"]
+    if component in CHECKS:
+        lines.append(f"more about it: kubedoctor explain {CHECKS[component]}")
     who = describe(owner)
     if cluster := _cluster_of(owner):
         directory, name = cluster

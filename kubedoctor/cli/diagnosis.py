@@ -1,0 +1,100 @@
+"""What the doctor knows of a component that did not come up: said with the error, before anybody reads a log."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from kubedoctor.errors import ComponentFailed, KubedoctorError
+
+if TYPE_CHECKING:
+    from kubedoctor.checks import Check
+    from kubedoctor.cli.app import App
+    from kubedoctor.cluster.documents import Plan
+    from kubedoctor.cluster.session import Session
+    from kubedoctor.doctor.documents import Report
+    from kubedoctor.targets import Target
+
+SECONDS = 0.6
+"""Whoever waits for an error waits no longer than that for its cause; the checks need 0.3 on a quiet machine."""
+
+LATER = ("not-ready", "not-working", "not-answering", "unhealthy", "socket-missing")
+"""Problems that say no more than what is known already: that it does not run."""
+
+
+def with_cause(app: App, settled: Session, problem: ComponentFailed) -> ComponentFailed:
+    """Return *problem*, with what the checks of its component find wrong, and what to do about that, in front."""
+    try:
+        causes = list(_causes(app, settled, problem.component)) if problem.component else []
+    except (KubedoctorError, OSError):  # the failure itself is what has to be told
+        causes = []
+    if not causes:
+        return problem
+    told = "\n".join(f"  {message}   {check}" for message, check, _ in causes)
+    hints = [hint for _, _, fixes in causes for hint in fixes]
+    hints += [f"more about it: kubedoctor explain {check}" for _, check, _ in causes[:1]]
+    return ComponentFailed(
+        f"{problem.message}\n{told}", hint="\n".join([*hints, problem.hint]), component=problem.component
+    )
+
+
+def _causes(app: App, settled: Session, component: str) -> Iterator[tuple[str, str, list[str]]]:
+    """Yield the message of each error that is found, its check, and lines that mend it."""
+    from kubedoctor.checks import Severity
+    from kubedoctor.cluster.session import read_plan
+    from kubedoctor.report.fix_text import command_of
+
+    plan = read_plan(settled.place)
+    report = _examined(app.manager.checks(), _targets(plan, str(settled.paths.directory)), component)
+    for result in report.results:
+        if result.check.endswith(LATER):  # another check builds on it
+            continue
+        for finding in result.findings:
+            if finding.severity is Severity.ERROR:
+                commands = ((fix.summary, command_of(fix)) for fix in finding.fixes)
+                lines = [f"{summary}: {command}" if command else summary for summary, command in commands]
+                yield finding.message, result.check, lines
+
+
+def _examined(checks: Sequence[Check], targets: Sequence[Target], component: str) -> Report:
+    from kubedoctor.doctor.examine import examine
+    from kubedoctor.doctor.look import SharedLook
+
+    selected = [
+        check.id for check in checks if (component in check.of or check.of == ("*",)) and not check.id.endswith(LATER)
+    ]
+    return examine(checks, targets, SharedLook(), selected=selected, seconds=SECONDS).report
+
+
+def _targets(plan: Plan, directory: str) -> Sequence[Target]:
+    """Return the machine with what was to be started, and the cluster, none of which runs any more."""
+    from kubedoctor.cli.outside import as_seen_outside
+    from kubedoctor.cli.own_clusters import relevant
+    from kubedoctor.host import redacted
+    from kubedoctor.targets import Instance, Target, TargetKind
+
+    sandboxed = plan.place_kind == "sandbox"
+    instances = tuple(
+        Instance(
+            name=one.name,
+            source=f"plan of cluster {plan.cluster}",
+            argv=redacted(as_seen_outside(one.argv, one.ports) if sandboxed else one.argv),
+            environment=relevant(one.env),
+            executable=one.binary,
+            uid=os.geteuid(),
+            log=one.log,
+        )
+        for one in plan.components
+        if not one.ends
+    )
+    return (
+        Target(id="machine", kind=TargetKind.MACHINE, title="this machine"),
+        Target(
+            id=plan.cluster,
+            kind=TargetKind.KUBEDOCTOR,
+            title=f"cluster {plan.cluster}",
+            instances=instances,
+            directory=directory,
+        ),
+    )
