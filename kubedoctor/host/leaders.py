@@ -107,10 +107,12 @@ def election_findings(context: Context, instance: Instance, kubeconfig: str, rac
         yield _orphaned(context, instance, race, held)
     elif rivals:
         yield _rivalled(context, instance, race, held, rivals[0])
-    elif not _is_renewed(context, instance, kubeconfig, race):
-        yield _orphaned(context, instance, race, held)
-    elif _is_alone(context, instance, kubeconfig):
+    elif not _is_alone(context, instance, kubeconfig):
+        return  # a control plane elsewhere leads, as usual; watching for 3 s would cost it each time
+    elif _is_renewed(context, instance, kubeconfig, race):
         yield _foreign(instance, race, held)
+    else:
+        yield _orphaned(context, instance, race, held)
 
 
 def untaken_finding(context: Context, instance: Instance, kubeconfig: str, race: Election) -> Finding | None:

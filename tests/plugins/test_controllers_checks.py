@@ -88,7 +88,7 @@ def test_a_lease_of_one_who_is_gone_is_found() -> None:
     )
     assert finding.severity is Severity.ERROR
     assert finding.fixes[0].steps[0].argv == ("kubectl", "-n", "kube-system", "delete", "lease", NAME)
-    (soon,) = held(manager(started=NOW - 3), lease=lease(5, acquired=-90), renewed=False).findings
+    (soon,) = held(manager(started=NOW - 3), lease=lease(5, acquired=-90), renewed=False, servers=()).findings
     assert (
         soon.message == f"the lease {NAME} was held by host_1, which is gone: {NAME} (pid 100) waits for it 12 s more"
     )
@@ -105,7 +105,7 @@ def test_another_manager_on_this_machine_that_leads_is_named() -> None:
 
 def test_another_host_may_lead_where_there_are_several_control_planes() -> None:
     foreign = lease(1, acquired=-9000)
-    assert held(lease=foreign, renewed=True, servers=("10.0.0.1", "10.0.0.2")).outcome is Outcome.PASSED
+    assert held(lease=foreign, servers=("10.0.0.1", "10.0.0.2")).outcome is Outcome.PASSED
     (finding,) = held(lease=foreign, renewed=True, servers=("10.0.0.1",)).findings
     assert finding.message.startswith("host_1 leads, which is not on this machine")
     assert finding.severity is Severity.WARNING
@@ -115,7 +115,8 @@ def test_who_leads_is_unknown_where_the_lease_its_renewal_or_the_leader_cannot_b
     assert held(lease=Denied("needs root")).reason == "needs root"
     refused = host.LeaseView(reply=host.ApiReply(status=403, message="forbidden"))
     assert held(lease=refused).reason == f"the API says of the lease {NAME}: forbidden"
-    assert held(lease=lease(1, acquired=-9000), renewed=Denied("no")).outcome is Outcome.UNKNOWN
+    assert held(lease=lease(1, acquired=-9000), renewed=Denied("no"), servers=()).outcome is Outcome.UNKNOWN
+    assert held(lease=lease(1, acquired=-9000), renewed=True).outcome is Outcome.UNKNOWN
     twins = manager(pid=7, started=NOW - 5000), manager(pid=8, started=NOW - 5000)
     assert "needs an administrator's kubeconfig" in held(*twins, lease=lease(1)).reason
 
