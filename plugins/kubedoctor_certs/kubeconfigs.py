@@ -85,14 +85,21 @@ def _absent(context: Context, used: UsedKubeconfig) -> Finding:
 
 
 def _finding(
-    context: Context, used: UsedKubeconfig, problem: str, expected: str = "", severity: Severity | None = None
+    context: Context,
+    used: UsedKubeconfig,
+    problem: str,
+    expected: str = "",
+    *,
+    severity: Severity | None = None,
+    how: str = "",
 ) -> Finding:
+    """Return the finding; *how* to mend it, where that is better than to write the file anew."""
     return Finding(
         message=f"the kubeconfig of {used.who} {problem}" + (f", in {used}" if str(used) not in problem else ""),
         subject=str(used),
         severity=severity,
         evidence=(Evidence(source=str(used), observed=problem, expected=expected),),
-        fixes=_fixes(context, used),
+        fixes=(Fix(summary=how, link=_DOCS),) if how else _fixes(context, used),
     )
 
 
@@ -118,7 +125,8 @@ def _of_cluster(
         yield from _file(context, used, "certificate authority", sight.certificates(cluster.ca_file, used.root))
     if used.asks_api and not used.server and cluster.scheme == "http" and _speaks_tls(context, used, cluster):
         problem = f"says http where the API server speaks https only: {cluster.server}"
-        yield _finding(context, used, problem, f"https://{cluster.server.partition('://')[2] or cluster.server}")
+        right = f"https://{cluster.server.partition('://')[2] or cluster.server}"
+        yield _finding(context, used, problem, right, how=f"write {right} as the server of cluster `{cluster.name}`")
     elif cluster.scheme not in ("http", "https"):
         yield _finding(context, used, f"has a server that is no URL: {cluster.server}", "https://HOST:PORT")
 
@@ -131,7 +139,7 @@ def _of_user(context: Context, sight: Sight, used: UsedKubeconfig, user: host.Ku
         yield from _file(context, used, "client key", sight.key(user.key_file, used.root))
     if user.exec_command and user.exec_path == "":
         problem = f"needs the program `{user.exec_command}` to log in, which is not there"
-        yield _finding(context, used, problem, "an executable on the PATH")
+        yield _finding(context, used, problem, "an executable on the PATH", how=f"install `{user.exec_command}`")
 
 
 def _file(context: Context, used: UsedKubeconfig, what: str, found: object) -> Iterator[Finding]:

@@ -74,13 +74,18 @@ def _finding(
     return Finding(
         message=f"{shown.title} is not for {first}{by}" + (f"; nor for {', '.join(more)}" if more else ""),
         subject=str(shown.certificate),
-        severity=None if used else Severity.WARNING,
+        severity=None if used else _severity_of_unused(context),
         evidence=(
             Evidence(source=str(shown.certificate), observed=f"for {names}{' …' if len(certificate.sans) > 8 else ''}"),
             *(Evidence(source=one.why, observed=one.host, expected="among them") for one in (*used, *others)),
         ),
         fixes=_fixes(context, shown, [one.host for one in (*used, *others)]),
     )
+
+
+def _severity_of_unused(context: Context) -> Severity:
+    """Return how much names matter that nobody seen dials: those that pods would, where there are no pods, not much."""
+    return Severity.INFO if context.target.kind is TargetKind.KWOKCTL else Severity.WARNING
 
 
 def _is_left_out(context: Context, one: Needed, missing: list[Needed]) -> bool:

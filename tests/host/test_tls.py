@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import socket
-import ssl
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from support.certificates import authority
+from support.tls import secured, serving
 
 from kubedoctor.doctor.look import SharedLook
 from kubedoctor.facts import Malformed, Silent
@@ -20,51 +18,12 @@ from kubedoctor.host.tls import served_certificate
 CA = authority()
 
 
-@contextmanager
-def serving(answer: Callable[[socket.socket], None]) -> Iterator[int]:
-    """Answer one connection."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def serve() -> None:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            with connection:
-                answer(connection)
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        try:
-            yield listener.getsockname()[1]
-        finally:
-            listener.shutdown(socket.SHUT_RDWR)
-            thread.join()
-
-
-def secured(directory: Path, name: str, *, client_ca: bool = False) -> Callable[[socket.socket], None]:
-    leaf = CA.issue(name, "127.0.0.1")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*leaf.write(directory, name))
-    if client_ca:
-        context.verify_mode = ssl.CERT_REQUIRED
-        context.load_verify_locations(CA.write(directory, "ca")[0])
-
-    def answer(connection: socket.socket) -> None:
-        try:
-            with context.wrap_socket(connection, server_side=True) as stream:
-                stream.recv(1)
-        except OSError:
-            pass
-
-    return answer
-
-
 @pytest.mark.parametrize("client_ca", [False, True])
 def test_the_certificate_that_is_served_is_seen_whoever_signed_it(tmp_path: Path, client_ca: bool) -> None:
-    with serving(secured(tmp_path, "leaf", client_ca=client_ca)) as port:
+    leaf = CA.issue("leaf", "127.0.0.1")
+    with serving(secured(tmp_path, leaf, client_ca=CA if client_ca else None)) as port:
         found = SharedLook().get(served_certificate, "127.0.0.1", port)
-    assert found == parse_certificates((tmp_path / "leaf.crt").read_bytes(), "x")[0]
+    assert found == parse_certificates(leaf.pem, "x")[0]
 
 
 def test_who_speaks_no_tls_is_told() -> None:

@@ -16,6 +16,7 @@ from kubedoctor_certs.pairs import key_mismatch
 from kubedoctor_certs.sans import san_missing
 from support.certificates import DAY, NOW, authority
 from support.control_plane import ADDRESS, SERVER_NAMES, ControlPlane, messages
+from support.tls import secured, serving
 
 from kubedoctor import Check, Silent, TargetKind
 from kubedoctor.checks import Outcome, Severity
@@ -513,6 +514,21 @@ def test_keys_that_cannot_be_read_make_only_the_check_of_keys_unknown(plane: Con
 def test_a_disk_that_does_not_answer_leaves_it_unknown(plane: ControlPlane) -> None:
     result = plane.run_without(expired, "etcd.crt", error=Silent("etcd.crt: Stale file handle"))
     assert (result.outcome, result.reason) == (Outcome.UNKNOWN, "etcd.crt: Stale file handle")
+
+
+def test_what_is_served_counts_though_the_file_is_good_by_now(plane: ControlPlane, tmp_path: Path) -> None:
+    old = plane.ca.issue("kube-apiserver", *SERVER_NAMES, begins=-9, days=-2)
+    plane.flags["kube-apiserver"] |= {"bind-address": "127.0.0.1"}
+    plane.pid = 4_194_305  # running: no process has such a number
+    with serving(secured(tmp_path / "old", old)) as port:
+        plane.flags["kube-apiserver"]["secure-port"] = str(port)
+        (finding,) = plane.run(expired).findings
+    assert finding.message == (
+        "the certificate that kube-apiserver serves, no longer the one in its file, expired 2 d ago, so nobody can use "
+        "the API"
+    )
+    assert finding.evidence[0].source == f"127.0.0.1 port {port}"
+    assert finding.fixes[0].summary == "restart kube-apiserver: the file is good"
 
 
 def test_what_the_cluster_is_made_by_tells_how_to_renew(plane: ControlPlane) -> None:
