@@ -9,13 +9,19 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
-from kubedoctor.checks import Context, Evidence, Finding, Fix, Safety, run
+from kubedoctor.checks import Context, Evidence, Finding, Fix, Safety, Severity, run
+from kubedoctor.facts import FactError
 from kubedoctor.host.endpoints import secure_address
 from kubedoctor.host.owner import Owner, describe
+from kubedoctor.host.process import processes
 from kubedoctor.host.sockets import Listener, find_listener, listeners
 from kubedoctor.targets import Instance
 
 _HOME = "/var/lib/kubedoctor"  # where root's clusters are, unless KUBEDOCTOR_HOME says otherwise
+_KEEPERS = ("kd-keeper", "kd-relay")
+"""Our processes that listen outside for what runs in a sandbox."""
+_WHOLE = ("k3s", "k0s")
+"""Programs that are a whole control plane in one process."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +56,10 @@ def secure_ports(instance: Instance, address: str, port: int) -> Iterator[Wanted
 
 
 def port_findings(context: Context, instance: Instance, wanted: Iterable[WantedPort]) -> Iterator[Finding]:
-    """Yield a finding for each port that a component, which does not run, would not get; none for one that runs."""
+    """Yield a finding for each port that a component, which does not run, would not get; none for one that runs.
+
+    A port that a cluster here has is nothing wrong with the machine: `up` would need another one, which is mentioned.
+    """
     if instance.is_running:
         return
     found = context.get(listeners, instance.net)
@@ -63,9 +72,12 @@ def port_findings(context: Context, instance: Instance, wanted: Iterable[WantedP
 def _finding(context: Context, instance: Instance, wanted: WantedPort, holder: Listener) -> Finding:
     who = describe(holder.owner, now=context.now)
     place = f"in the network namespace of process {instance.net}" if instance.net else "on this machine"
+    is_in_use = instance.planned and _is_of_a_cluster(context, instance, holder)
+    need = f"{instance.name} of another cluster would need another one" if is_in_use else f"{instance.name} needs"
     return Finding(
-        message=f"{who} listens on port {wanted.port}, which {instance.name} needs",
+        message=f"{who} listens on port {wanted.port}{':' if is_in_use else ', which'} {need}",
         subject=f"{instance.name} :{wanted.port}",
+        severity=Severity.INFO if is_in_use else None,
         evidence=(
             Evidence(
                 source=f"listening sockets {place}",
@@ -73,8 +85,23 @@ def _finding(context: Context, instance: Instance, wanted: WantedPort, holder: L
                 expected=f"nobody listens on {_shown(wanted.address)}:{wanted.port}",
             ),
         ),
-        fixes=tuple(_fixes(instance, wanted, holder.owner)),
+        fixes=_another_port(instance, wanted) if is_in_use else tuple(_fixes(instance, wanted, holder.owner)),
     )
+
+
+def _is_of_a_cluster(context: Context, instance: Instance, holder: Listener) -> bool:
+    """Return whether a cluster that runs here has the port, for the same kind of component.
+
+    Who holds another user's socket only root is told; command lines of components are seen by everybody.
+    """
+    names = (instance.name, *_KEEPERS, *_WHOLE)
+    if holder.owner.pid:
+        return holder.owner.name in names
+    try:
+        theirs = [one for one in context.get(processes) if one.uid == holder.uid]
+    except FactError:  # the port is taken all the same
+        return False
+    return any(one.name in _KEEPERS or (one.argv and PurePosixPath(one.argv[0]).name in names) for one in theirs)
 
 
 def _fixes(instance: Instance, wanted: WantedPort, owner: Owner) -> Iterator[Fix]:
@@ -90,8 +117,11 @@ def _fixes(instance: Instance, wanted: WantedPort, owner: Owner) -> Iterator[Fix
         yield Fix(summary="stop it", safety=Safety.DISRUPTIVE, steps=(run("kill", str(owner.pid)),))
     else:
         yield Fix(summary="find out as root what it is, and stop it")
-    if wanted.setting:
-        yield Fix(summary=f"give {instance.name} another port: {wanted.setting}")
+    yield from _another_port(instance, wanted)
+
+
+def _another_port(instance: Instance, wanted: WantedPort) -> tuple[Fix, ...]:
+    return (Fix(summary=f"give {instance.name} another port: {wanted.setting}"),) if wanted.setting else ()
 
 
 def cluster_of(owner: Owner) -> tuple[str, str] | None:
