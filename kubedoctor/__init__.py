@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Authority,
         Candidate,
         Certificate,
+        Cleanup,
         Component,
         Components,
         Download,
@@ -47,11 +48,13 @@ if TYPE_CHECKING:
         Source,
         SourceBuild,
         Stop,
+        Trace,
     )
     from kubedoctor.config import ClusterConfig
     from kubedoctor.errors import KubedoctorError
     from kubedoctor.facts import Absent, Denied, Fact, FactError, Look, Malformed, NotRecorded, Silent, fact
     from kubedoctor.hookspecs import hookimpl
+    from kubedoctor.node_config import HostRuntime
     from kubedoctor.skew import Mismatch, version_mismatches
     from kubedoctor.targets import Instance, Target, TargetKind
 
@@ -61,6 +64,7 @@ _HOME = {
     "Candidate": "components",
     "Certificate": "components",
     "Check": "checks",
+    "Cleanup": "components",
     "ClusterConfig": "config",
     "Component": "components",
     "Components": "components",
@@ -76,6 +80,7 @@ _HOME = {
     "FlagValue": "components",
     "Found": "components",
     "GoBuild": "components",
+    "HostRuntime": "node_config",
     "Image": "components",
     "Instance": "targets",
     "Kind": "components",
@@ -101,6 +106,7 @@ _HOME = {
     "Stop": "components",
     "Target": "targets",
     "TargetKind": "targets",
+    "Trace": "components",
     "check": "checks",
     "fact": "facts",
     "hookimpl": "hookspecs",
@@ -114,6 +120,7 @@ __all__ = [
     "Candidate",
     "Certificate",
     "Check",
+    "Cleanup",
     "ClusterConfig",
     "Component",
     "Components",
@@ -129,6 +136,7 @@ __all__ = [
     "FlagValue",
     "Found",
     "GoBuild",
+    "HostRuntime",
     "Image",
     "Instance",
     "Kind",
@@ -154,6 +162,7 @@ __all__ = [
     "Stop",
     "Target",
     "TargetKind",
+    "Trace",
     "check",
     "fact",
     "hookimpl",

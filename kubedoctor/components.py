@@ -138,12 +138,40 @@ class Image:
     user: str = ""
 
 
+class Trace(StrEnum):
+    """What a program leaves on a host place, and how `down` tells it from what was there before.
+
+    What was there when the cluster started is on record; it stays, whatever its name.
+    """
+
+    PODS = "pods"  # of the container runtime at the socket `name`: those of this place
+    IMAGE = "image"  # of the runtime at the socket `value`, by the name it was loaded under
+    MOUNTS = "mounts"  # at and below the directory `name`
+    CHAINS = "chains"  # of iptables, whose names begin with `name`, and the rules that lead into them
+    TABLE = "table"  # of nftables, of this name, for every family
+    BRIDGE = "bridge"  # interfaces whose names begin with `name`, when nothing is attached to them any more
+    CGROUP = "cgroup"  # directories of this path in every hierarchy
+    DIRECTORY = "directory"  # of this program alone: what was made in it, and itself when it is new
+    EMPTY = "empty-directory"  # one that others use too: when it is new and nothing is in it any more
+    FILE = "file"  # a file or link
+    SETTING = "setting"  # below /proc/sys, which the program sets to `value`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cleanup:
+    """One thing a program leaves behind on a host place; in a sandbox it goes with that."""
+
+    trace: Trace
+    name: str
+    value: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Component:
     """A program of the cluster: what it is run with, what it needs first, how it is known to be ready.
 
     `binary` is the name that candidates are asked for. `after` names components that have to be ready before this one
-    starts (those not in the plan do not count). `ready` holds when every probe does. `cleanup` records what the
+    starts (those not in the plan do not count). `ready` holds when every probe does. `cleanup` tells what the
     program leaves on a host place, for `down`. `data` are paths that hold what it stores, below `directories`: they
     are removed when the cluster stops where data is not to be preserved. `arguments` come before the flags, for
     programs with a subcommand, `operands` after them.
@@ -175,7 +203,7 @@ class Component:
     stop: Stop = Stop()
     directories: tuple[str, ...] = ()
     data: tuple[str, ...] = ()
-    cleanup: tuple[str, ...] = ()
+    cleanup: tuple[Cleanup, ...] = ()
     schema_version: int = SCHEMA_VERSION
 
     def with_flags(self, flags: Mapping[str, FlagValue]) -> Component:

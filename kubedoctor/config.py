@@ -11,11 +11,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kubedoctor.components import FlagValue
-from kubedoctor.node_config import NodeConfig
+from kubedoctor.node_config import HostRuntime, NodeConfig
 from kubedoctor.options import Form, option
+
+if TYPE_CHECKING:
+    from kubedoctor.mirrors import Mirror
+
+PULL_PROXY = ("127.0.0.2", 3128)
+"""Where the keeper's proxy for image pulls listens inside: beside 127.0.0.1, where components bind what they like."""
 
 _HOST_NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-._")
 
@@ -273,6 +279,7 @@ class ClusterConfig(NodeConfig):
     # settled by the core, not options: where things lie
     plugin: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # [plugin.NAME] tables of the file
     place_kind: PlaceKind = PlaceKind.SANDBOX
+    runtime: HostRuntime | None = None  # of a node on the host; a sandbox has one of its own
     directory: Path = Path()  # of the cluster
     place: str = "node-1"
     node_index: int = 1
@@ -315,6 +322,23 @@ class ClusterConfig(NodeConfig):
         return f"198.18.0.{self.node_index}" if self.place_kind is PlaceKind.SANDBOX else "127.0.0.1"
 
     @property
+    def pull_proxy(self) -> str:
+        """The proxy that the runtime of a sandbox pulls images through; "" on the host, which has a network.
+
+        `$(KUBEDOCTOR_INSTANCE)` becomes a secret of this run when the component starts: others inside do not get in.
+        """
+        if self.place_kind is not PlaceKind.SANDBOX:
+            return ""
+        return f"http://kubedoctor:$(KUBEDOCTOR_INSTANCE)@{PULL_PROXY[0]}:{PULL_PROXY[1]}"
+
+    @property
+    def mirrors(self) -> tuple[Mirror, ...]:
+        """The mirrors of registries, as the runtime inside names them."""
+        from kubedoctor.mirrors import parse_mirror
+
+        return tuple(parse_mirror(text) for text in self.registry_mirror)
+
+    @property
     def in_user_namespace(self) -> bool:
         """Whether the place is an ordinary user's sandbox: root inside, but not to the machine."""
         from os import geteuid
@@ -323,14 +347,11 @@ class ClusterConfig(NodeConfig):
 
     @property
     def node_name(self) -> str:
-        """The name of the node: HOSTNAME_OVERRIDE, else the sandbox's host name, which is the cluster's, or ours."""
-        if self.hostname_override:
-            return self.hostname_override
-        if self.place_kind is PlaceKind.SANDBOX:
-            return self.name
-        from os import uname
+        """The name of the node: HOSTNAME_OVERRIDE, else the sandbox's host name, which is the cluster's.
 
-        return uname().nodename.lower()
+        On the host it is 127.0.0.1, as local-up-cluster.sh has it: the node's address then is the same.
+        """
+        return self.hostname_override or (self.name if self.place_kind is PlaceKind.SANDBOX else "127.0.0.1")
 
     @property
     def node_cgroup(self) -> str:
@@ -339,6 +360,21 @@ class ClusterConfig(NodeConfig):
 
         mark = sha256(str(self.place_directory).encode()).hexdigest()[:8]
         return f"kubedoctor-{self.name}-{self.place}-{mark}"
+
+    @property
+    def pods_cgroup(self) -> str:
+        """The name of the cgroup of this place that its pods run below, "" where they run below another one.
+
+        systemd would nest a name with dashes, so with its driver pods on the host are where they are on every node.
+        """
+        if self.runtime is not None and (self.cgroup_root or self.settled_cgroup_driver == "systemd"):
+            return ""
+        return "" if self.in_user_namespace else self.node_cgroup
+
+    @property
+    def settled_cgroup_driver(self) -> str:
+        """The cgroup driver of kubelet and runtime: in a sandbox cgroupfs, for systemd is not in it."""
+        return self.cgroup_driver or (self.runtime.cgroup_driver if self.runtime else "cgroupfs")
 
     @property
     def pod_range(self) -> str:

@@ -7,13 +7,49 @@ from dataclasses import dataclass
 from kubedoctor.options import Form, option
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostRuntime:
+    """The container runtime that a node on the host uses: somebody else's, found as it is."""
+
+    name: str  # as it tells: containerd, cri-o
+    version: str
+    socket: str
+    cgroup_driver: str  # cgroupfs or systemd
+    pause_image: str = ""  # of its pods' sandboxes; "" when it does not tell
+    images: frozenset[str] = frozenset()  # that it had without us
+    cni_config_dir: str = ""
+    cni_bin_dir: str = ""
+
+    @property
+    def is_containerd(self) -> bool:
+        """Return whether `ctr` can talk to it."""
+        return self.name == "containerd"
+
+
 @dataclass(frozen=True, kw_only=True)
 class NodeConfig:
     """The settled wishes for the node of a place."""
 
     hostname_override: str = option("", env=("HOSTNAME_OVERRIDE",), help="name of the node", flag="-", form=Form.HOST)
+    container_runtime_endpoint: str = option(
+        "",
+        env=("CONTAINER_RUNTIME_ENDPOINT",),
+        help="socket of a containerd or CRI-O of yours: the node runs on the host then, as with --host",
+        flag="-",
+    )
+    image_service_endpoint: str = option(
+        "", env=("IMAGE_SERVICE_ENDPOINT",), help="socket that serves images, where it is another one", flag="-"
+    )
+    cni_config_dir: str = option(
+        "", env=("CNI_CONFIG_DIR",), help="directory of network configurations", flag="-", form=Form.PATH
+    )
+    cni_bin_dir: str = option("", env=("CNI_BIN_DIR",), help="directory of CNI plugins", flag="-", form=Form.PATH)
+
     image_archive: tuple[str, ...] = option(
         (), help="archive of images to load, OCI or docker-archive, or a directory of such", form=Form.PATH
+    )
+    registry_mirror: tuple[str, ...] = option(
+        (), help="where images of a registry (*: of all) are looked for first: docker.io=http://127.0.0.1:5000"
     )
     cluster_dns: bool = option(
         True, env=("KUBE_ENABLE_CLUSTER_DNS", "ENABLE_CLUSTER_DNS"), help="run CoreDNS", flag="-"
@@ -21,8 +57,17 @@ class NodeConfig:
     dns_memory_limit: str = option(
         "170Mi", env=("KUBE_DNS_MEMORY_LIMIT", "DNS_MEMORY_LIMIT"), help="memory limit of CoreDNS", flag="-"
     )
+    default_storage_class: bool = option(
+        True,
+        env=("KUBE_DEFAULT_STORAGE_CLASS", "DEFAULT_STORAGE_CLASS"),
+        help="make the default class `standard`, whose volumes are directories of the node",
+        flag="-",
+    )
 
     # kubelet
+    client_ca_file: str = option(
+        "", env=("CLIENT_CA_FILE",), help="CA of those who may talk to the kubelet", flag="-", form=Form.FILE
+    )
     kubelet_host: str = option(
         "", env=("KUBELET_HOST",), help="address the kubelet listens at", flag="-", form=Form.ADDRESS
     )

@@ -25,10 +25,10 @@ from kubedoctor.cluster.channel import Channel, ChannelClosed, ProtocolError
 from kubedoctor.cluster.control import allowed, listen, peer_uid
 from kubedoctor.cluster.documents import Event, Phase, PlaceStatus, Plan, ProcessStatus
 from kubedoctor.cluster.identity import boot_id, identify
+from kubedoctor.cluster.lent import Lent
 from kubedoctor.cluster.paths import PlacePaths
 from kubedoctor.cluster.probe import Wakeup
 from kubedoctor.cluster.record import Record, now
-from kubedoctor.cluster.relays import Listener, RelayProcess
 from kubedoctor.cluster.running import ended_children
 from kubedoctor.jsonform import from_json, to_json
 
@@ -72,7 +72,7 @@ class Keeper:
         self._released = False
         self._kill_at: float | None = None
         self._asked_to_stop = False
-        self._relay = RelayProcess()
+        self._lent = Lent(self._plan, task.instance)
         made = cgroups.leave_session(f"{self._plan.cluster}-{self._plan.place}")
         pods = cgroups.node_directories(self._plan.cgroup) if self._plan.cgroup else ()
         status = PlaceStatus(
@@ -161,9 +161,9 @@ class Keeper:
                 self._poll.register(channel, select.POLLIN | (select.POLLOUT if channel.wants_write else 0))
 
     def _reap_relay(self) -> None:
-        """Make the relay outside again when it ended; the supervisor is left for its pidfd to tell."""
+        """Make again what serves the inside and ended; the supervisor is left for its pidfd to tell."""
         for status in ended_children(spare=self._pid):
-            self._relay.ended(status.si_pid)
+            self._lent.ended(status.si_pid)
 
     # --- the supervisor -----------------------------------------------------------------------------------------------
 
@@ -203,9 +203,8 @@ class Keeper:
                 record.happened("failed", message=str(message["message"]))
             case "note":
                 record.happened("note", message=str(message["message"]))
-            case "listeners":
-                for port, descriptor in zip(message["ports"], descriptors, strict=True):
-                    self._relay.add(Listener(os.dup(descriptor), "127.0.0.1", port, port))
+            case "listeners" | "pulls":
+                self._lent.heard(message, descriptors)
             case None:
                 self._pass_answer(message)
 
@@ -216,6 +215,7 @@ class Keeper:
                 if message.get("restarted") is not None:
                     self._plan = from_json(Plan, json.loads(self._paths.plan.read_text()))
                     self._record.planned(self._plan)
+                    self._lent.replanned(self._plan)
                 answer = {**message, "id": client.asked.pop(number)}
                 self._reply(client, answer)
                 return
@@ -330,6 +330,7 @@ class Keeper:
         with contextlib.suppress(ChannelClosed):
             self._hear_supervisor()  # its last words
         ended = os.waitid(os.P_PID, self._pid, os.WEXITED)
+        self._clear_host()
         self._record.ended()
         failure = self._record.status.failure
         if not self._asked_to_stop and not failure:
@@ -348,6 +349,13 @@ class Keeper:
             with contextlib.suppress(ChannelClosed):
                 while client.channel.wants_write and time.monotonic() < deadline:
                     client.channel.wait(deadline - time.monotonic())
+
+    def _clear_host(self) -> None:
+        """Have what the place left on the host removed; what stays is on record, and the next command tells of it."""
+        from kubedoctor.cluster.cleanup.child import clear_in_child
+
+        self._record.settle()  # who ran, for the child to end what still does
+        clear_in_child(self._paths)
 
 
 def _replaced(status: PlaceStatus, **changes: Any) -> PlaceStatus:

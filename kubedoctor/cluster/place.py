@@ -8,6 +8,7 @@ import signal
 import time
 
 from kubedoctor.cluster import cgroups
+from kubedoctor.cluster.cleanup.run import clear as clear_host
 from kubedoctor.cluster.documents import SCHEMA_VERSION, PlaceStatus, ProcessStatus
 from kubedoctor.cluster.files import read_json
 from kubedoctor.cluster.identity import ProcessIdentity, boot_id, open_process, wait_gone
@@ -99,11 +100,13 @@ def clear_remains(place: PlacePaths) -> None:
     except KubedoctorError:
         return  # whatever stood there, its processes ended with their keeper; `up` tells about the file
     if state is None:
+        clear_host(place)  # an `up` that was killed before it started a keeper
         return
     if state.boot_id == boot_id():
         _end(state.supervisor, kill=True)
         for component in state.components:
             _end(ProcessStatus(pid=component.pid, start_ticks=component.start_ticks), kill=True)
+    clear_host(place)
     cgroups.remove(state.cgroups)
 
 

@@ -30,6 +30,7 @@ from kubedoctor.cluster.planning.ports import (
     reaches,
 )
 from kubedoctor.cluster.planning.probes import API_COMPONENT, api_probe, planned_probe
+from kubedoctor.cluster.planning.pulls import planned_pulls
 from kubedoctor.cluster.planning.select import select
 from kubedoctor.components import Certificate, Component, Kind, Kubeconfig, Manifest
 from kubedoctor.config import ClusterConfig, PlaceKind
@@ -200,6 +201,8 @@ def make_plan(
         _planned(config, component, ready[component.name], wanted, api, base, bound or {}, tools or {})
         for component in settled.values()
     )
+    pulls, lines = planned_pulls(config, settled, environment or {})
+    notes += lines
     has_node = any(component.kind is Kind.NODE for component in settled.values())
     return Plan(
         cluster=config.name,
@@ -213,8 +216,9 @@ def make_plan(
         manifests=tuple(planned_manifest(config, manifest, api) for manifest in wanted.manifests),
         publish=publications(config, bound or {}),
         reach=reaches(config, settled),
+        pulls=pulls,
         private=private_directories(config, settled.values()),
-        cgroup=config.node_cgroup if has_node and not config.in_user_namespace else "",
+        cgroup=config.pods_cgroup if has_node else "",
         node=has_node,
         kubeconfig=config.kubeconfig("admin"),
         notes=tuple(dict.fromkeys(notes)),

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kubedoctor.cluster import clusterfile, ports
+from kubedoctor.cluster.cleanup.run import take
 from kubedoctor.cluster.documents import Plan
 from kubedoctor.cluster.files import make_directory, write_atomically
 from kubedoctor.cluster.images import write_archive
 from kubedoctor.cluster.paths import ClusterPaths
 from kubedoctor.cluster.plan import Wanted, components, make_plan
+from kubedoctor.components import Cleanup, Trace
 from kubedoctor.config import ClusterConfig, PlaceKind
 from kubedoctor.configuration.layers import Resolved
 from kubedoctor.errors import KubedoctorError
@@ -159,6 +161,7 @@ def write_all(config: ClusterConfig, choice: Choice, plan: Plan, record: cluster
     from kubedoctor.cluster.pki import issue
 
     paths = ClusterPaths(config.name, config.directory)
+    take(paths.place(config.place), _cleanups(config, choice), cgroup=plan.cgroup)
     for component in plan.components:
         for directory in (*component.directories, str(Path(component.log).parent)):
             _make_private(Path(directory))
@@ -193,6 +196,16 @@ def write_all(config: ClusterConfig, choice: Choice, plan: Plan, record: cluster
         ),
     )
     return issued.renewed
+
+
+def _cleanups(config: ClusterConfig, choice: Choice) -> Iterator[Cleanup]:
+    """Yield what a node leaves on the host, and the images that are loaded for it; a sandbox leaves nothing."""
+    if config.runtime is None:
+        return
+    for component in choice.wanted.components.values():
+        yield from component.cleanup
+        for image in component.images:
+            yield Cleanup(trace=Trace.IMAGE, name=image.name, value=config.runtime.socket)
 
 
 def _link(path: Path, binary: str) -> None:

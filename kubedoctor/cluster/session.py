@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -10,10 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kubedoctor.cluster import bringup, clusterfile, ports, sandbox, subordinate, wishes
+from kubedoctor.cluster import bringup, clusterfile, hostnode, ports, sandbox, subordinate, wishes
 from kubedoctor.cluster import place as places
 from kubedoctor.cluster.archives import archives_of, inspect, opened
 from kubedoctor.cluster.certificates import users_of
+from kubedoctor.cluster.cleanup.run import clear as clear_host
 from kubedoctor.cluster.control import ControlClient
 from kubedoctor.cluster.documents import Event, Phase, Plan
 from kubedoctor.cluster.files import read_json
@@ -80,7 +82,7 @@ def settle(flags: Mapping[str, Any], environment: Mapping[str, str]) -> Session:
         config = replace(config, image_archive=archives_of(config.image_archive))
     here = Path.cwd()  # what is remembered means the same elsewhere
     flags, environment = wishes.anchored(flags, here), wishes.anchored_variables(wishes.honoured(environment), here)
-    return Session(resolved, config, paths, flags, environment, (*resolved.notes, *notes))
+    return Session(resolved, config, paths, flags, environment, (*notes, *resolved.notes))
 
 
 @contextmanager
@@ -94,8 +96,14 @@ def _said_of(resolved: Resolved, option: str) -> Iterator[None]:
 
 def settle_place(config: ClusterConfig) -> tuple[ClusterConfig, tuple[str, ...]]:
     """Return the configuration with the kind of its place, and a note where that is not the sandbox wished for."""
+    if os.geteuid() == 0 and hostnode.wants_host(config):
+        return hostnode.settle(config)
     if config.host:
-        return replace(config, place_kind=PlaceKind.HOST, node=False), ()
+        only_root = "only root can run a node on the host: the control plane runs there without one"
+        return replace(config, place_kind=PlaceKind.HOST, node=False), (only_root,) if config.node else ()
+    if os.geteuid() != 0 and hostnode.wants_host(config):
+        settled, notes = settle_place(replace(config, container_runtime_endpoint=""))
+        return settled, (f"{hostnode.VARIABLE} is not used: only root can run a node on the host", *notes)
     if os.geteuid() != 0 and (refusal := sandbox.refusal()):
         note = f"no sandbox for an ordinary user here ({refusal}): the control plane runs on the host"
         return replace(config, place_kind=PlaceKind.HOST, node=False), (note,)
@@ -122,6 +130,8 @@ def start(
         prepared = prepare(session.config, choice)
         _remember(session)
     except BaseException:
+        with contextlib.suppress(KubedoctorError):  # what went wrong first is what counts; the next command tells of it
+            clear_host(session.place)
         os.close(lock)
         raise
     begin(prepared.plan)

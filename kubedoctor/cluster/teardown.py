@@ -12,6 +12,8 @@ from pathlib import Path
 
 from kubedoctor.cluster import bringup, clusterfile, subordinate
 from kubedoctor.cluster import place as places
+from kubedoctor.cluster.cleanup.record import has_record
+from kubedoctor.cluster.cleanup.run import what_would_go
 from kubedoctor.cluster.control import ControlClient
 from kubedoctor.cluster.documents import Phase, PlannedComponent
 from kubedoctor.cluster.files import write_atomically
@@ -62,14 +64,15 @@ def _stop_place(place: PlacePaths) -> bool:
             bringup.stop(keeper, place, patience=PATIENCE)
     except KubedoctorError:
         # It has ended meanwhile (another `down`, an `up` that was interrupted) …
-        if places.wait_free(place, 1.0):
-            return True
-        # … or its keeper does not answer: end it the hard way, the kernel takes the rest along.
-        state = places.read_state(place)
-        if state is not None:
-            bringup.kill_keeper(state)
-        if not places.wait_free(place, places.PATIENCE):
-            raise
+        if not places.wait_free(place, 1.0):
+            # … or its keeper does not answer: end it the hard way, the kernel takes the rest along.
+            state = places.read_state(place)
+            if state is not None:
+                bringup.kill_keeper(state)
+            if not places.wait_free(place, places.PATIENCE):
+                raise
+            _clear(place)
+    if has_record(place):  # the keeper could not remove all from the host: this does, or tells what stays
         _clear(place)
     return True
 
@@ -162,11 +165,13 @@ def what_would_end(cluster: ClusterPaths, *, delete: bool) -> Iterator[str]:
         state = places.read_state(place) if places.is_held(place) else None
         if state is None:
             yield f"cluster `{cluster.name}` does not run"
+            yield from what_would_go(place)
             continue
         for component in reversed(state.components):
             if component.pid:
                 yield f"would stop {component.name} (pid {component.pid})"
         yield f"would end supervisor (pid {state.supervisor.pid}) and keeper (pid {state.keeper.pid})"
+        yield from what_would_go(place)
     if delete and cluster.directory.exists():
         yield f"would remove {cluster.directory}"
         yield from (f"would leave {path}, which you named" for path in _named_by_user(cluster))

@@ -34,7 +34,8 @@ STOP_SECONDS = 1.5
 def apiserver(config: ClusterConfig) -> Component:
     """Return kube-apiserver as *config* wants it."""
     port = config.port_inside(PORT, config.api_port)
-    bind = config.api_bind_address or ("0.0.0.0" if _sandboxed(config) else "127.0.0.1")  # noqa: S104 - in a sandbox
+    reached = _sandboxed(config) or config.node  # by pods, which no loopback address leads to
+    bind = config.api_bind_address or ("0.0.0.0" if reached else "127.0.0.1")  # noqa: S104 - see above
     return Component(
         name=NAME,
         kind=Kind.CONTROL_PLANE,

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
+import os
 import shlex
+from collections.abc import Iterator
 from typing import Any
 
 from kubedoctor import (
     Authority,
     Certificate,
+    Cleanup,
     ClusterConfig,
     Component,
     File,
@@ -20,6 +24,7 @@ from kubedoctor import (
     Probe,
     ProbeKind,
     Stop,
+    Trace,
     host,
 )
 
@@ -27,7 +32,19 @@ NAME = "kubelet"
 PORT = 10250
 CONFIG = "kubelet.json"  # JSON is YAML
 RUNTIME_SOCKET = "unix:///run/containerd/containerd.sock"
+RESOLVED = "/run/systemd/resolve/resolv.conf"
 ROOT = "/var/lib/kubelet"
+WRITTEN = ("/var/log/pods", "/var/log/containers", "/usr/libexec/kubernetes")
+"""Where it writes besides: logs of containers, and the directory of volume plugins that it makes."""
+SETTINGS = {
+    "kernel/keys/root_maxbytes": "25000000",
+    "kernel/keys/root_maxkeys": "1000000",
+    "kernel/panic": "10",
+    "kernel/panic_on_oops": "1",
+    "vm/overcommit_memory": "1",
+    "vm/panic_on_oom": "0",
+}
+"""What it sets the machine to: setupKernelTunables of pkg/kubelet/cm, values of component-helpers/node/util/sysctl."""
 
 QUERIES_PER_SECOND, BURST = 1000, 2000
 """At the defaults (50, 100) many pods that start at once wait for their turn, not for the node."""
@@ -36,6 +53,8 @@ QUERIES_PER_SECOND, BURST = 1000, 2000
 def kubelet(config: ClusterConfig) -> Component:
     """Return the kubelet as *config* wants it; it works when its node is Ready."""
     port = config.port_inside(PORT, config.kubelet_port)
+    on_host = config.place_kind == "host"
+    names = (config.node_name, config.address, _node_address(config) or "", "localhost", "127.0.0.1", "::1")
     return Component(
         name=NAME,
         kind=Kind.NODE,
@@ -44,7 +63,7 @@ def kubelet(config: ClusterConfig) -> Component:
             "config": config.file(CONFIG),
             "kubeconfig": config.kubeconfig(NAME),
             "hostname-override": config.node_name,
-            "node-ip": config.address if config.place_kind == "sandbox" else None,
+            "node-ip": _node_address(config),
             # 1.35 and later refuse cgroup v1 without it; older ones do not know it, and the planner leaves it out.
             "fail-cgroupv1": None if host.has_unified_cgroups() else False,
             **config.logging_flags(),
@@ -63,7 +82,7 @@ def kubelet(config: ClusterConfig) -> Component:
                 name="serving-kubelet",
                 authority=Authority.SERVER,
                 common_name=f"system:node:{config.node_name}",
-                sans=tuple(dict.fromkeys((config.node_name, config.address, "localhost", "127.0.0.1", "::1"))),
+                sans=tuple(dict.fromkeys(filter(None, names))),
                 server=True,
             ),
         ),
@@ -72,9 +91,10 @@ def kubelet(config: ClusterConfig) -> Component:
             Port(name="https", inside=port, publish=config.kubelet_port, exact=config.kubelet_port is not None),
             Port(name="health", inside=config.kubelet_healthz_port),
         ),
-        private=(ROOT, "/var/log/pods", "/var/log/containers", "/usr/libexec/kubernetes"),
-        directories=(config.private(ROOT),),
-        data=(config.private(ROOT),),
+        private=(ROOT, *WRITTEN),
+        directories=() if on_host else (config.private(ROOT),),
+        data=() if on_host else (config.private(ROOT),),
+        cleanup=tuple(_traces(config)),
         after=("kube-apiserver", "containerd"),
         ready=(
             Probe(kind=ProbeKind.HTTP, port="health", path="/healthz"),
@@ -84,6 +104,41 @@ def kubelet(config: ClusterConfig) -> Component:
         ),
         stop=Stop(timeout=2.0),
     )
+
+
+def _node_address(config: ClusterConfig) -> str | None:
+    """Return the address that the node gives as its own, None where the kubelet finds it by the node's name."""
+    if config.place_kind == "sandbox":
+        return config.address
+    wished = config.kubelet_host
+    return None if not wished or wished in ("0.0.0.0", "::") or _is_loopback(wished) else wished  # noqa: S104
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+def _traces(config: ClusterConfig) -> Iterator[Cleanup]:
+    """Yield what a kubelet leaves on a host, its pods with it."""
+    if config.runtime is not None:
+        yield Cleanup(trace=Trace.PODS, name=config.runtime.socket)
+    root = _root(config)
+    yield Cleanup(trace=Trace.MOUNTS, name=root)
+    yield Cleanup(trace=Trace.CHAINS, name="KUBE-")
+    yield from (Cleanup(trace=Trace.DIRECTORY, name=directory) for directory in (root, *WRITTEN))
+    yield from (Cleanup(trace=Trace.SETTING, name=name, value=value) for name, value in SETTINGS.items())
+    if not config.pods_cgroup:
+        below = config.cgroup_root.strip("/")
+        yield from (Cleanup(trace=Trace.CGROUP, name=f"{below}/{name}") for name in ("kubepods", "kubepods.slice"))
+
+
+def _root(config: ClusterConfig) -> str:
+    """Return the kubelet's directory, which the user may have moved."""
+    wished = config.set.get(NAME, {}).get("root-dir") or _users_flags(config).get("root-dir")
+    return wished if isinstance(wished, str) else ROOT
 
 
 def _users_flags(config: ClusterConfig) -> dict[str, FlagValue]:
@@ -119,17 +174,17 @@ def _configuration(config: ClusterConfig, port: int) -> dict[str, Any]:
         "readOnlyPort": config.kubelet_read_only_port,
         "healthzPort": config.kubelet_healthz_port,
         "healthzBindAddress": "127.0.0.1",
-        "containerRuntimeEndpoint": RUNTIME_SOCKET,
+        "containerRuntimeEndpoint": config.container_runtime_endpoint or RUNTIME_SOCKET,
         "authentication": {
-            "x509": {"clientCAFile": config.pki("client-ca.crt")},
+            "x509": {"clientCAFile": config.client_ca_file or config.pki("client-ca.crt")},
             "webhook": {"enabled": config.kubelet_authentication_webhook},
             "anonymous": {"enabled": False},
         },
         "authorization": {"mode": "Webhook" if config.kubelet_authorization_webhook else "AlwaysAllow"},
         "tlsCertFile": config.pki("serving-kubelet.crt"),
         "tlsPrivateKeyFile": config.pki("serving-kubelet.key"),
-        "cgroupDriver": config.cgroup_driver or _driver(config),
-        "cgroupRoot": config.cgroup_root or ("/" if config.in_user_namespace else f"/{config.node_cgroup}"),
+        "cgroupDriver": config.settled_cgroup_driver,
+        "cgroupRoot": config.cgroup_root or f"/{config.pods_cgroup}",
         "cgroupsPerQOS": has_cgroups,
         "enforceNodeAllocatable": ["pods"] if has_cgroups else [],
         "failSwapOn": config.fail_swap_on,
@@ -152,7 +207,8 @@ def _configuration(config: ClusterConfig, port: int) -> dict[str, Any]:
 def _wishes(config: ClusterConfig) -> dict[str, Any]:
     """Return the fields that only a wish brings in."""
     wished: dict[str, Any] = {
-        "resolvConf": config.kubelet_resolv_conf,
+        "imageServiceEndpoint": config.image_service_endpoint,
+        "resolvConf": config.kubelet_resolv_conf or _resolv_conf(config),
         "staticPodPath": config.pod_manifest_path,
         "memorySwap": {"swapBehavior": "LimitedSwap"} if config.limited_swap else None,
         "evictionSoft": _thresholds(config.eviction_soft),
@@ -168,15 +224,14 @@ def _wishes(config: ClusterConfig) -> dict[str, Any]:
     return {name: value for name, value in wished.items() if value}
 
 
+def _resolv_conf(config: ClusterConfig) -> str:
+    """Return the list of systemd-resolved where it has one: its stub in /etc is not to be reached from a pod."""
+    return RESOLVED if config.place_kind == "host" and os.path.exists(RESOLVED) else ""  # noqa: PTH110
+
+
 def _gates(config: ClusterConfig) -> dict[str, bool]:
     gates = {name: value == "true" for name, value in sorted(config.feature_gates.items())}
     return {"KubeletInUserNamespace": True, **gates} if config.in_user_namespace else gates
-
-
-def _driver(config: ClusterConfig) -> str:
-    if config.place_kind == "sandbox":
-        return "cgroupfs"  # systemd is not in the sandbox, whatever the machine has
-    return "systemd" if host.runs_systemd() else "cgroupfs"
 
 
 def _pairs(text: str) -> dict[str, str]:

@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from kubedoctor import Check, ClusterConfig, Component, Fact, hookimpl
-from kubedoctor_runtime.component import containerd, image_loader, user_archives
+from kubedoctor import Check, ClusterConfig, Component, Components, Fact, hookimpl
+from kubedoctor_runtime.component import components as runtime_components
+from kubedoctor_runtime.component import drop_idle_loader
 
-__all__ = ["kubedoctor_checks", "kubedoctor_components", "kubedoctor_facts"]
+__all__ = ["kubedoctor_checks", "kubedoctor_components", "kubedoctor_facts", "kubedoctor_modify_components"]
 
 
 @hookimpl
 def kubedoctor_components(config: ClusterConfig) -> Iterable[Component]:
     """Return containerd and what loads images into it."""
-    return [containerd(config), image_loader(config), *user_archives(config)]
+    return runtime_components(config)
+
+
+@hookimpl
+def kubedoctor_modify_components(components: Components) -> None:
+    """Leave out what has nothing to load."""
+    drop_idle_loader(components)
 
 
 @hookimpl

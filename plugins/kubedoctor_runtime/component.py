@@ -4,11 +4,26 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
-from kubedoctor import ClusterConfig, Component, File, Image, Kind, Probe, ProbeKind, Stop, host
+from kubedoctor import (
+    ClusterConfig,
+    Component,
+    Components,
+    File,
+    Image,
+    Kind,
+    KubedoctorError,
+    Probe,
+    ProbeKind,
+    Stop,
+    host,
+)
+from kubedoctor_runtime import registries
 
 NAME = "containerd"
+LOADER = "images"
 SOCKET = "/run/containerd/containerd.sock"
 CONFIG = "containerd.toml"
 WRAPPER = "bin/runc-without-cgroups"
@@ -16,8 +31,21 @@ WRAPPER = "bin/runc-without-cgroups"
 PAUSE = Image(name="registry.k8s.io/pause:3.10.2", binary="pause", path="/pause", user="65535:65535")
 """The container that holds a pod's namespaces; made of a binary, so that no registry is asked for it."""
 
-_IMPORT = ("--address", SOCKET, "--namespace", "k8s.io", "images", "import")
 CNI_BINARIES, CNI_CONFIGURATION = "/opt/cni/bin", "/etc/cni/net.d"
+
+
+def components(config: ClusterConfig) -> list[Component]:
+    """Return containerd and what loads images into it; on the host only the latter, for its own containerd."""
+    if config.runtime is None:
+        return [containerd(config), image_loader(config), *user_archives(config)]
+    if config.runtime.is_containerd:
+        return [image_loader(config), *user_archives(config)]
+    if config.image_archive:
+        raise KubedoctorError(
+            f"{config.runtime.name} takes no image archives from others",
+            hint="copy the image into its storage: skopeo copy oci-archive:FILE containers-storage:NAME",
+        )
+    return []
 
 
 def containerd(config: ClusterConfig) -> Component:
@@ -27,7 +55,8 @@ def containerd(config: ClusterConfig) -> Component:
         kind=Kind.NODE,
         binary=NAME,
         flags={"config": config.file(CONFIG), "log-level": "info"},
-        files=(File(name=CONFIG, content=_configuration(config)), *_wrapper(config)),
+        env={name: config.pull_proxy for name in ("HTTP_PROXY", "HTTPS_PROXY") if config.pull_proxy},
+        files=(File(name=CONFIG, content=_configuration(config)), *_wrapper(config), *registries.files(config)),
         links={
             _tool(config, "containerd-shim-runc-v2"): "containerd-shim-runc-v2",
             _tool(config, "runc"): "runc",
@@ -45,13 +74,13 @@ def image_loader(config: ClusterConfig) -> Component:
     """Return what loads the images that pods of the cluster's own need, once containerd answers."""
     archive = config.data("images.tar")
     return Component(
-        name="images",
+        name=LOADER,
         kind=Kind.NODE,
         binary="ctr",
-        arguments=_IMPORT,
+        arguments=_import(config),
         operands=(archive,),
         archive=archive,
-        images=(PAUSE,),
+        images=_pause_images(config),
         after=(NAME,),
         ends=True,
     )
@@ -64,7 +93,7 @@ def user_archives(config: ClusterConfig) -> list[Component]:
             name=f"image-archive-{number}" if number > 1 else "image-archive",
             kind=Kind.NODE,
             binary="ctr",
-            arguments=_IMPORT,
+            arguments=_import(config),
             operands=(archive,),
             after=(NAME,),
             ends=True,
@@ -73,13 +102,31 @@ def user_archives(config: ClusterConfig) -> list[Component]:
     ]
 
 
+def drop_idle_loader(components: Components) -> None:
+    """Take out what loads images when there are none: the runtime of a host may have all of them."""
+    if LOADER in components and not components[LOADER].images:
+        del components[LOADER]
+
+
+def _import(config: ClusterConfig) -> tuple[str, ...]:
+    socket = config.runtime.socket if config.runtime else SOCKET
+    return ("--address", socket, "--namespace", "k8s.io", "images", "import")
+
+
+def _pause_images(config: ClusterConfig) -> tuple[Image, ...]:
+    """Return the image of pods' sandboxes, by the name that the runtime asks for it; what it has is left as it is."""
+    if config.runtime is None:
+        return (PAUSE,)
+    wanted = replace(PAUSE, name=config.runtime.pause_image or PAUSE.name)
+    return () if wanted.name in config.runtime.images else (wanted,)
+
+
 def _tool(config: ClusterConfig, name: str) -> str:
     return config.data(f"bin/{name}")
 
 
 def _configuration(config: ClusterConfig) -> str:
     """Return containerd's configuration in version 2, which 1.6 and 1.7 read and 2.x takes over into its own."""
-    systemd = _driver(config) == "systemd"
     # Without CAP_SYS_RESOURCE no process can be given a lower score than our own, and every container would fail.
     restricted = config.in_user_namespace or not host.may("CAP_SYS_RESOURCE")
     runc = config.data(WRAPPER) if config.in_user_namespace else _tool(config, "runc")
@@ -106,11 +153,14 @@ state = "/run/containerd"
 
       [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
         BinaryName = {_quoted(runc)}
-        SystemdCgroup = {_quoted(systemd)}
+        SystemdCgroup = false
 
   [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = "{CNI_BINARIES}"
-    conf_dir = "{CNI_CONFIGURATION}"
+    bin_dir = {_quoted(config.cni_bin_dir or CNI_BINARIES)}
+    conf_dir = {_quoted(config.cni_config_dir or CNI_CONFIGURATION)}
+
+[plugins."io.containerd.grpc.v1.cri".registry]
+  config_path = {_quoted(registries.directory(config))}
 
 [plugins."io.containerd.internal.v1.opt"]
   path = "/opt/containerd"
@@ -132,10 +182,3 @@ def _wrapper(config: ClusterConfig) -> tuple[File, ...]:
     text = Path(__file__).with_name("without_cgroups.py").read_text()
     text = text.replace('"RUNC"', _quoted(_tool(config, "runc")), 1)
     return (File(name=config.data(WRAPPER), content=f"#!{sys.executable} -IS\n{text}", mode=0o700),)
-
-
-def _driver(config: ClusterConfig) -> str:
-    """Return the cgroup driver: in a sandbox cgroupfs, for systemd is not in it, whatever the machine has."""
-    if config.place_kind == "sandbox":
-        return "cgroupfs"
-    return config.cgroup_driver or ("systemd" if host.runs_systemd() else "cgroupfs")

@@ -71,6 +71,11 @@ VALUES = {
     "LOG_DIR": "/srv/logs",
 }
 OF_THE_NODE = {
+    "CONTAINER_RUNTIME_ENDPOINT": "unix:///run/crio/crio.sock",
+    "IMAGE_SERVICE_ENDPOINT": "unix:///run/images.sock",
+    "CNI_CONFIG_DIR": "/srv/cni/net.d",
+    "CNI_BIN_DIR": "/srv/cni/bin",
+    "CLIENT_CA_FILE": FILE,
     "HOSTNAME_OVERRIDE": "other",
     "KUBE_ENABLE_CLUSTER_DNS": "false",
     "ENABLE_CLUSTER_DNS": "false",
