@@ -131,7 +131,6 @@ if TYPE_CHECKING:
     from kubedoctor.host.leases import ApiReply as ApiReply
     from kubedoctor.host.leases import Lease as Lease
     from kubedoctor.host.leases import LeaseView as LeaseView
-    from kubedoctor.host.leases import ago as ago
     from kubedoctor.host.leases import api_addresses as api_addresses
     from kubedoctor.host.leases import api_items as api_items
     from kubedoctor.host.leases import api_time as api_time
@@ -150,6 +149,7 @@ if TYPE_CHECKING:
     from kubedoctor.host.mountinfo import mount_of as mount_of
     from kubedoctor.host.mountinfo import mounts as mounts
     from kubedoctor.host.owner import Owner as Owner
+    from kubedoctor.host.owner import ago as ago
     from kubedoctor.host.owner import describe as describe
     from kubedoctor.host.owner import user_name as user_name
     from kubedoctor.host.ports import WantedPort as WantedPort
@@ -267,7 +267,7 @@ _HOME: dict[str, str] = {
     "WantedPort": "ports",
     "Way": "services",
     "addresses": "interfaces",
-    "ago": "leases",
+    "ago": "owner",
     "api_addresses": "leases",
     "api_get": "api",
     "api_items": "leases",

@@ -191,11 +191,3 @@ def _epoch(*moment: int) -> float:
         return float(calendar.timegm((*moment, 0, 0, 0)))
     except ValueError:  # a month or year that there is not
         return 0.0
-
-
-def ago(seconds: float) -> str:
-    """Return a length of time in words: `12 s`, `3 min`, `2 h`, `5 d`."""
-    for length, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= length:
-            return f"{int(seconds // length)} {unit}"
-    return f"{max(0, int(seconds))} s"

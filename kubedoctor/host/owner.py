@@ -84,12 +84,12 @@ def describe(owner: Owner | None, *, now: float | None = None) -> str:
         if owner.uid < 0:
             return owner.reason
         return f"a process of user {owner.user} ({owner.reason})"
-    ago = max(0.0, (time.time() if now is None else now) - owner.started)
+    seconds = (time.time() if now is None else now) - owner.started
     place = f", from {_printable(owner.directory)}" if owner.directory not in ("", "/") else ""
     command = _printable(" ".join([owner.name, *owner.argv[1:]]))
     if len(command) > _COMMAND:
         command = f"{command[: _COMMAND - 1].rstrip()}…"
-    text = f"`{command}` (pid {owner.pid}, user {owner.user}, started {_ago(ago)} ago{place})"
+    text = f"`{command}` (pid {owner.pid}, user {owner.user}, started {ago(seconds)} ago{place})"
     return text if owner.listening else f"a connection of {text}"
 
 
@@ -220,8 +220,9 @@ def why_unknown(uid: int) -> str:
     return "its process is not in this pid namespace"
 
 
-def _ago(seconds: float) -> str:
+def ago(seconds: float) -> str:
+    """Return a length of time in words: `12 s`, `3 min`, `2 h`, `5 d`."""
     for length, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= length:
             return f"{int(seconds // length)} {unit}"
-    return f"{int(seconds)} s"
+    return f"{max(0, int(seconds))} s"

@@ -13,7 +13,6 @@ from kubedoctor.facts import Denied, Malformed, Silent
 from kubedoctor.host.leases import (
     ApiReply,
     Lease,
-    ago,
     api_addresses,
     api_items,
     api_time,
@@ -21,6 +20,7 @@ from kubedoctor.host.leases import (
     lease,
     lease_renewal,
 )
+from kubedoctor.host.owner import ago
 
 NAME = ("kube-system", "kube-scheduler")
 HELD = {
