@@ -14,6 +14,9 @@ from kubedoctor.doctor.recording import replay, unpack
 RECORDINGS = Path(__file__).parents[1] / "fixtures" / "recordings"
 FAULTS = {
     "healthy-certs": ("", ""),
+    "healthy-certs-node": ("", ""),
+    "certs.expired.kubelet": ("certs.expired", "kubelet's client certificate expired 24 h ago"),
+    "certs.wrong-issuer.kubelet": ("certs.wrong-issuer", "kubelet does not trust kube-apiserver's client certificate"),
     "certs.expired": ("certs.expired", "kube-controller-manager's client certificate expired 3 h ago"),
     "certs.expires-soon": ("certs.expires-soon", "kube-scheduler's client certificate expires in 24 d"),
     "certs.not-yet-valid": ("certs.not-yet-valid", "kube-apiserver's serving certificate becomes valid in 2"),
