@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 import pytest
@@ -16,13 +17,19 @@ PROBE = Image(name="docker.io/library/probe:latest", binary="probe", path="/prob
 """Its commands are those of probe.go beside this file."""
 
 
-def probe_archive(directory: Path) -> Path:
-    """Return an archive with the probe, which is built the first time."""
-    source = SourceBuild(file="probe.go", source=Path(__file__).with_name("probe.go").read_text(), version="v1.0.0")
+def probe_binary() -> str:
+    """Return the path of the probe, which is built the first time."""
+    text = Path(__file__).with_name("probe.go").read_text()
+    # It is kept by its version, so another text has another one.
+    source = SourceBuild(file="probe.go", source=text, version=f"v1.0.{zlib.crc32(text.encode())}")
     try:
-        chosen = provide([PROBE.binary], ClusterConfig(download=False), lambda _: [source])
+        return provide([PROBE.binary], ClusterConfig(download=False), lambda _: [source])[PROBE.binary].path
     except KubedoctorError as problem:
         pytest.fail(f"no probe: {problem.message}; {problem.hint}", pytrace=False)
+
+
+def probe_archive(directory: Path) -> Path:
+    """Return an archive with the probe."""
     archive = directory / "probe.tar"
-    write_archive(archive, [PROBE], {PROBE.binary: chosen[PROBE.binary].path})
+    write_archive(archive, [PROBE], {PROBE.binary: probe_binary()})
     return archive
