@@ -55,7 +55,10 @@ DOORS = {"kubedoctor", "kubedoctor.__main__", "kubedoctor.reference", "kubedocto
 """Modules at the top that are entries of their own and see everything."""
 
 LONGEST = 400
-LONGER = {"kubedoctor/config.py": "the table of all options, one entry an option"}
+LONGER = {
+    "kubedoctor/config.py": "the table of all options, one entry an option",
+    "kubedoctor/host/__init__.py": "the table of all doors and facts, one name a line",
+}
 
 
 @dataclass(frozen=True)
