@@ -191,14 +191,17 @@ def _served_only(context: Context) -> Iterator[Runtime]:
 
 def _serving(context: Context, socket: str, kubelet: Instance) -> Instance | None:
     """Return the runtime of the target that serves *socket*, running ones first."""
-    candidates = [one for one in context.target.all(*RUNTIMES) if not one.planned]
-    for one in sorted(candidates, key=lambda one: not one.is_running):
+    candidates = sorted(
+        (one for one in context.target.all(*RUNTIMES) if not one.planned), key=lambda one: not one.is_running
+    )
+    unknown = []
+    for one in candidates:
         try:
             if same_path(served_socket(context, one), socket):
                 return one
         except FactError:
-            continue  # it is told by the check of the runtime's own configuration
-    if len(candidates) == 1 and kubelet.name in ALL_IN_ONE:
+            unknown.append(one)  # where it listens cannot be told
+    if len(candidates) == 1 and (unknown or kubelet.name in ALL_IN_ONE):
         return candidates[0]
     return None
 

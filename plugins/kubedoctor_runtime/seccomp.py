@@ -6,7 +6,19 @@ import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from kubedoctor import Absent, Context, Evidence, FactError, Finding, Fix, NotApplicable, Severity, check, host
+from kubedoctor import (
+    Absent,
+    Context,
+    Evidence,
+    FactError,
+    Finding,
+    Fix,
+    Malformed,
+    NotApplicable,
+    Severity,
+    check,
+    host,
+)
 
 RUNC = "https://github.com/opencontainers/runc#building"
 OPT = "/opt/containerd"
@@ -68,7 +80,7 @@ def _judge(context: Context, one: _Handler) -> Iterator[Finding]:
         return
     build = context.get(host.runc_build, path, one.runtime.root)
     if build.seccomp is None:
-        raise FactError(f"whether {path} can do seccomp: {build.evidence}")
+        raise Malformed(f"whether {path} can do seccomp: {build.evidence}")
     if not build.seccomp:
         yield Finding(
             message=f"{path}, with which {one.runtime.where} runs containers, lacks seccomp: no pod starts",

@@ -29,7 +29,7 @@ def node(shared: Node) -> Iterator[Node]:
 
 
 def test_nothing_is_found_on_a_healthy_node(node: Node) -> None:
-    seen = examined(node.cli, *CHECKS)
+    seen = examined(node.cli, *CHECKS, fixture="healthy-node")
     assert seen.findings() == []
     assert seen.blind() == {}
     for check in ("cri-disabled", "socket-missing", "not-answering", "runc-without-seccomp"):
