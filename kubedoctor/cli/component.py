@@ -93,12 +93,13 @@ def _turn(app: App, verb: str, components: tuple[str, ...], name: str | None) ->
 
 def _change(app: App, components: tuple[str, ...], name: str | None, changes: dict[str, object]) -> None:
     from kubedoctor.cluster import bringup, session
+    from kubedoctor.cluster.settling import read_plan, settle
 
     session.keeper_of(name or "local").close()
     began = time.monotonic()
-    settled = session.settle({**changes, **({"name": name} if name else {})}, os.environ)
+    settled = settle({**changes, **({"name": name} if name else {})}, os.environ)
     settled.require_files()
-    names = [c.name for c in session.read_plan(settled.place).components]
+    names = [c.name for c in read_plan(settled.place).components]
     for component in components:
         if component not in names:
             raise KubedoctorError(f"there is no component `{component}`", hint=f"there are {', '.join(names)}")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from kubedoctor.checks import Check
     from kubedoctor.cli.app import App
     from kubedoctor.cluster.documents import Plan
-    from kubedoctor.cluster.session import Session
+    from kubedoctor.cluster.settling import Session
     from kubedoctor.doctor.documents import Report
     from kubedoctor.targets import Target
 
@@ -42,7 +42,7 @@ def with_cause(app: App, settled: Session, problem: ComponentFailed) -> Componen
 def _causes(app: App, settled: Session, component: str) -> Iterator[tuple[str, str, list[str]]]:
     """Yield the message of each error that is found, its check, and lines that mend it."""
     from kubedoctor.checks import Severity
-    from kubedoctor.cluster.session import read_plan
+    from kubedoctor.cluster.settling import read_plan
     from kubedoctor.report.fix_text import command_of
 
     plan = read_plan(settled.place)

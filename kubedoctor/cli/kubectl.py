@@ -83,7 +83,7 @@ def _from_cache_or_path(version: str) -> str:
 
 def _provided(app: App, cluster: ClusterPaths, version: str) -> str:
     from kubedoctor.cluster.binaries import provide
-    from kubedoctor.cluster.session import settle
+    from kubedoctor.cluster.settling import settle
 
     flags: dict[str, object] = {"name": cluster.name, **({"kubernetes": version} if version else {})}
     config = settle(flags, os.environ).config

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from kubedoctor.cli.outside import as_seen_outside
-from kubedoctor.cluster import session
 from kubedoctor.cluster.documents import ComponentStatus, Phase, Plan, PlannedComponent, State, Status, StatusPlace
 from kubedoctor.cluster.identity import ProcessIdentity, is_alive, process_state
 from kubedoctor.cluster.paths import ClusterPaths, clusters
 from kubedoctor.cluster.place import read_state
+from kubedoctor.cluster.settling import read_plan
 from kubedoctor.cluster.status import INSIDE, look
 from kubedoctor.errors import KubedoctorError
 from kubedoctor.host import redacted
@@ -84,7 +84,7 @@ def _plans(cluster: ClusterPaths, status: Status, notes: list[str]) -> dict[str,
     plans = {}
     for place in status.places:
         try:
-            plans[place.name] = session.read_plan(cluster.place(place.name))
+            plans[place.name] = read_plan(cluster.place(place.name))
         except KubedoctorError as problem:
             notes.append(f"the command lines of cluster {cluster.name} are not known: {problem.message}")
     return plans

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from kubedoctor.cli.outside import as_seen_outside
 from kubedoctor.cli.own_clusters import own_clusters, relevant
-from kubedoctor.cluster import clusterfile, session
+from kubedoctor.cluster import clusterfile
 from kubedoctor.cluster.plan import components
 from kubedoctor.cluster.planning.flags import arguments
 from kubedoctor.cluster.planning.ports import planned_ports
+from kubedoctor.cluster.settling import settle
 from kubedoctor.config import PlaceKind
 from kubedoctor.errors import KubedoctorError, UsageError
 from kubedoctor.host import redacted
@@ -52,7 +53,7 @@ def _planned(
     manager: Manager, flags: Mapping[str, object], environment: Mapping[str, str], found: Sequence[Target]
 ) -> tuple[Instance, ...]:
     """Return what would be started, nothing when that cluster runs already; no binary is looked for."""
-    settled = session.settle(flags, environment)
+    settled = settle(flags, environment)
     config = settled.config
     if any(one.id == config.name and any(i.is_running for i in one.instances) for one in found):
         return ()

@@ -16,7 +16,7 @@ from kubedoctor.errors import ComponentFailed, UsageError
 
 if TYPE_CHECKING:
     from kubedoctor.cli.up_screen import Screen
-    from kubedoctor.cluster.session import Session
+    from kubedoctor.cluster.settling import Session
 
 EXAMPLES = """\b
 Examples:
@@ -53,14 +53,15 @@ def up(
     On a running cluster only what differs from what is wished for now is restarted; options hold until `down`.
     """
     from kubedoctor.cli.up_screen import Screen
-    from kubedoctor.cluster import bringup, session
+    from kubedoctor.cluster import bringup
+    from kubedoctor.cluster.settling import settle
     from kubedoctor.configuration.sudo import sudo_dropped
 
     if output != "text" and not dry_run:
         raise UsageError(f"-o {output} shows a plan: it goes with --dry-run")
     if timeline is not None and timeline.suffix not in (".svg", ".html"):
         raise UsageError(f"--timeline draws .svg or .html, not `{timeline.name}`")
-    settled = session.settle(flags, os.environ)
+    settled = settle(flags, os.environ)
     settled.require_files()
     dropped = sudo_dropped(os.environ)
     for note in (*settled.notes, *([dropped] if dropped else [])):

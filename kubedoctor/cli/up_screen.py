@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from kubedoctor.cluster.bringup import Wait
     from kubedoctor.cluster.control import ControlClient
     from kubedoctor.cluster.documents import Event, Plan
-    from kubedoctor.cluster.session import Session
+    from kubedoctor.cluster.settling import Session
     from kubedoctor.report.progress import Progress
 
 

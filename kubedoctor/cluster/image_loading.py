@@ -20,7 +20,7 @@ from kubedoctor.cluster.archives import Archive, inspect, opened
 from kubedoctor.cluster.documents import WELL, PlannedComponent, Status
 from kubedoctor.cluster.identity import ProcessIdentity, open_process
 from kubedoctor.cluster.paths import ClusterPaths
-from kubedoctor.cluster.session import read_plan
+from kubedoctor.cluster.settling import read_plan
 from kubedoctor.errors import KubedoctorError, NotRunning, UsageError
 
 LOADER, RUNTIME = "images", "containerd"

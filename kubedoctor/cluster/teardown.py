@@ -18,7 +18,7 @@ from kubedoctor.cluster.control import ControlClient
 from kubedoctor.cluster.documents import Phase, PlannedComponent
 from kubedoctor.cluster.files import write_atomically
 from kubedoctor.cluster.paths import ClusterPaths, PlacePaths
-from kubedoctor.cluster.session import read_plan
+from kubedoctor.cluster.settling import read_plan
 from kubedoctor.errors import KubedoctorError
 from kubedoctor.jsonform import to_json
 
