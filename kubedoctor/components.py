@@ -148,11 +148,13 @@ class Trace(StrEnum):
     IMAGE = "image"  # of the runtime at the socket `value`, by the name it was loaded under
     MOUNTS = "mounts"  # at and below the directory `name`
     CHAINS = "chains"  # of iptables, whose names begin with `name`, and the rules that lead into them
+    COUNTER = "counter"  # of nfnetlink_acct
     TABLE = "table"  # of nftables, of this name, for every family
     BRIDGE = "bridge"  # interfaces whose names begin with `name`, when nothing is attached to them any more
     CGROUP = "cgroup"  # directories of this path in every hierarchy
     DIRECTORY = "directory"  # of this program alone: what was made in it, and itself when it is new
     EMPTY = "empty-directory"  # one that others use too: when it is new and nothing is in it any more
+    RESERVATIONS = "reservations"  # directories in the directory `name`, one a network, when nothing is reserved there
     FILE = "file"  # a file or link
     SETTING = "setting"  # below /proc/sys, which the program sets to `value`
 

@@ -106,8 +106,10 @@ def clear_remains(place: PlacePaths) -> None:
         _end(state.supervisor, kill=True)
         for component in state.components:
             _end(ProcessStatus(pid=component.pid, start_ticks=component.start_ticks), kill=True)
-    clear_host(place)
-    cgroups.remove(state.cgroups)
+    try:
+        clear_host(place)
+    finally:
+        cgroups.remove(state.cgroups)
 
 
 def _end(process: ProcessStatus, *, kill: bool) -> None:

@@ -57,6 +57,7 @@ def _with_network(config: ClusterConfig, runtime: HostRuntime, kubelet: Componen
         Cleanup(trace=Trace.CHAINS, name="CNI-"),
         Cleanup(trace=Trace.BRIDGE, name="cni"),
         Cleanup(trace=Trace.DIRECTORY, name=f"{STORE}/networks/{NETWORK}"),
+        Cleanup(trace=Trace.RESERVATIONS, name=f"{STORE}/networks"),
         Cleanup(trace=Trace.SETTING, name="net/ipv4/ip_forward", value="1"),
         *(Cleanup(trace=Trace.FILE, name=path) for path in (*added, *([file.name] if ours else []))),
         *(Cleanup(trace=Trace.EMPTY, name=path) for path in (*SHARED, settings, binaries)),

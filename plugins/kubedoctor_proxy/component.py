@@ -29,6 +29,8 @@ CONFIG = "kube-proxy.json"
 
 TRACES = (
     Cleanup(trace=Trace.CHAINS, name="KUBE-"),
+    Cleanup(trace=Trace.COUNTER, name="ct_state_invalid_dropped_pkts"),
+    Cleanup(trace=Trace.COUNTER, name="localhost_nps_accepted_pkts"),
     Cleanup(trace=Trace.TABLE, name="kube-proxy"),
     Cleanup(trace=Trace.SETTING, name="net/ipv4/conf/all/route_localnet", value="1"),
     Cleanup(trace=Trace.FILE, name="/run/xtables.lock"),

@@ -7,9 +7,11 @@ one transaction a table, nothing else touched.
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from shutil import which
 
 from kubedoctor.cluster.cleanup import tables
@@ -21,7 +23,6 @@ FAMILIES = {"ip": "iptables", "ip6": "ip6tables"}
 PATIENCE = 30.0
 """Seconds for a command, the wait for the lock of legacy iptables included."""
 
-_TARGET = re.compile(r" -[jg] (\S+)")
 _CONTAINER = re.compile(r'id: \\?"([0-9a-f]{12,64})')  # as CNI plugins write into the comments of their rules
 
 
@@ -54,7 +55,8 @@ def _run(argv: list[str], text: str = "") -> str:
     except (OSError, subprocess.TimeoutExpired) as problem:
         raise KubedoctorError(f"{argv[0]}: {problem}") from None
     if done.returncode:
-        raise KubedoctorError(f"{argv[0]}: {(done.stderr.strip() or f'exit status {done.returncode}').splitlines()[0]}")
+        said = "; ".join(line.strip() for line in done.stderr.splitlines() if line.strip())
+        raise KubedoctorError(f"{argv[0]}: {said or f'exit status {done.returncode}'}")
     return done.stdout
 
 
@@ -72,6 +74,12 @@ def parse(family: str, text: str) -> Iterator[Table]:
         elif table is not None and line.startswith("-A "):
             chain, _, rule = line[3:].partition(" ")
             table.rules.append((chain, rule))
+
+
+def target(rule: str) -> str:
+    """Return the chain, or the verdict, that a rule leads to, "" when it only counts; quoted texts are none of it."""
+    words = shlex.split(rule)
+    return next((value for word, value in pairwise(words) if word in ("-j", "-g")), "")
 
 
 def look(cleanup: Cleanup) -> Before:
@@ -116,24 +124,20 @@ def without_others(table: Table, chains: list[str]) -> list[str]:
     kept = set()
     for chain, rule in table.rules:
         if _CONTAINER.search(rule):
-            kept |= {chain, *_TARGET.findall(rule)} & candidates
-    grown = True
+            kept |= {chain, target(rule)} & candidates
+    links = [(chain, target(rule)) for chain, rule in table.rules] if kept else []
+    grown = bool(kept)
     while grown:  # a kept chain keeps what it leads to, and what leads to it
-        linked = {name for chain, rule in table.rules for name in _link(chain, rule, kept)} & candidates
+        linked = {name for link in links if kept & set(link) for name in link} & candidates
         grown = not linked <= kept
         kept |= linked
     return [chain for chain in chains if chain not in kept]
 
 
-def _link(chain: str, rule: str, kept: set[str]) -> set[str]:
-    targets = set(_TARGET.findall(rule))
-    return targets if chain in kept else {chain} if targets & kept else set()
-
-
 def removal(table: Table, chains: list[str]) -> str:
     """Return what iptables-restore takes to remove *chains* and the rules that lead into them."""
     gone = set(chains)
-    leading = [(c, rule) for c, rule in table.rules if c not in gone and set(_TARGET.findall(rule)) & gone]
+    leading = [(c, rule) for c, rule in table.rules if c not in gone and target(rule) in gone]
     lines = [f"*{table.name}"]
     lines += [f"-D {chain} {rule}" for chain, rule in leading]
     lines += [f"-F {chain}" for chain in chains]

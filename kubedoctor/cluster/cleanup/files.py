@@ -130,3 +130,35 @@ def clear_file(one: Before, record: HostRecord) -> None:
         raise KubedoctorError(f"{path} stays: it is in use") from None
     finally:
         os.close(descriptor)
+
+
+# --- what the CNI plugin `host-local` keeps ---------------------------------------------------------------------------
+
+
+def look_at_reservations(cleanup: Cleanup) -> Before:
+    """Return the networks that have a directory."""
+    there = tuple(sorted(path.name for path in _entries(Path(cleanup.name), 1)))
+    return Before(trace=cleanup.trace.value, name=cleanup.name, there=there)
+
+
+def tell_reservations(one: Before, _record: HostRecord) -> list[str]:
+    """Return a line for each network that has come and in which no address is reserved."""
+    return [f"would remove {path}" for path in _idle_networks(one)]
+
+
+def _idle_networks(one: Before) -> list[Path]:
+    come = [path for path in _entries(Path(one.name), 1) if path.name not in one.there]
+    return [
+        path for path in come if path.is_dir() and not path.is_symlink() and not any(map(_reserves, path.iterdir()))
+    ]
+
+
+def _reserves(path: Path) -> bool:
+    """Return whether a file is an address that some pod has, named by it, and no bookkeeping."""
+    return path.name != "lock" and not path.name.startswith("last_reserved_ip.")
+
+
+def clear_reservations(one: Before, _record: HostRecord) -> None:
+    """Remove the directory of each such network."""
+    for path in _idle_networks(one):
+        shutil.rmtree(path)

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from kubedoctor.components import Cleanup
 
 ORDER = (
-    *("pods", "image", "mounts", "chains", "table", "bridge", "cgroup"),
-    *("directory", "file", "empty-directory", "setting"),
+    *("pods", "image", "mounts", "chains", "counter", "table", "bridge", "cgroup"),
+    *("directory", "reservations", "file", "empty-directory", "setting"),
 )
 """What is cleared first: pods hold mounts, rules and interfaces, mounts hold directories."""
 

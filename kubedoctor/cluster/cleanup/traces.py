@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from kubedoctor.cluster.cleanup import chains, files, machine, pods, tables
+from kubedoctor.cluster.cleanup import chains, counters, files, machine, pods, tables
 from kubedoctor.cluster.cleanup.record import Before, HostRecord
 from kubedoctor.components import Cleanup, Trace
 
@@ -24,12 +24,14 @@ KINDS: Mapping[Trace, Kind] = {
     Trace.IMAGE: Kind(pods.look_at_image, pods.tell_image, pods.clear_image),
     Trace.MOUNTS: Kind(machine.look_at_mounts, machine.tell_mounts, machine.clear_mounts),
     Trace.CHAINS: Kind(chains.look, chains.tell, chains.clear),
+    Trace.COUNTER: Kind(counters.look, counters.tell, counters.clear),
     Trace.TABLE: Kind(tables.look, tables.tell, tables.clear),
     Trace.BRIDGE: Kind(machine.look_at_bridges, machine.tell_bridges, machine.clear_bridges),
     Trace.CGROUP: Kind(machine.look_at_cgroups, machine.tell_cgroups, machine.clear_cgroups),
     Trace.DIRECTORY: Kind(files.look_at_directory, files.tell_directory, files.clear_directory),
     Trace.EMPTY: Kind(files.look_at_empty, files.tell_empty, files.clear_empty),
     Trace.FILE: Kind(files.look_at_file, files.tell_file, files.clear_file),
+    Trace.RESERVATIONS: Kind(files.look_at_reservations, files.tell_reservations, files.clear_reservations),
     Trace.SETTING: Kind(machine.look_at_setting, machine.tell_setting, machine.clear_setting),
 }
 
