@@ -60,6 +60,8 @@ if TYPE_CHECKING:
     from kubedoctor.host.cri import cri_sandboxes as cri_sandboxes
     from kubedoctor.host.cri import cri_status as cri_status
     from kubedoctor.host.cri import cri_version as cri_version
+    from kubedoctor.host.crio_config import CrioConfig as CrioConfig
+    from kubedoctor.host.crio_config import crio_config as crio_config
     from kubedoctor.host.disk import DiskSpace as DiskSpace
     from kubedoctor.host.disk import disk_space as disk_space
     from kubedoctor.host.disk import in_time as in_time
@@ -217,6 +219,7 @@ _HOME: dict[str, str] = {
     "CriSandbox": "cri",
     "CriStatus": "cri",
     "CriVersion": "cri",
+    "CrioConfig": "crio_config",
     "DiskSpace": "disk",
     "DnsAnswer": "dns",
     "Election": "leaders",
@@ -291,6 +294,7 @@ _HOME: dict[str, str] = {
     "cri_sandboxes": "cri",
     "cri_status": "cri",
     "cri_version": "cri",
+    "crio_config": "crio_config",
     "default_routes": "routing",
     "describe": "owner",
     "disk_space": "disk",

@@ -13,6 +13,8 @@ from kubedoctor.facts import Absent, FactError
 from kubedoctor.host.cni import BINARIES, CONFIGURATION
 from kubedoctor.host.containerd_config import FILE, SOCKET, ContainerdConfig, containerd_config
 from kubedoctor.host.cri import CriStatus, RuntimeHandler, cri_status
+from kubedoctor.host.crio_config import DROP_INS, CrioConfig, crio_config
+from kubedoctor.host.crio_config import FILE as CRIO_FILE
 from kubedoctor.host.kubelet_config import kubelet_setting, socket_path
 from kubedoctor.targets import Instance
 
@@ -69,13 +71,17 @@ class Runtime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuntimeNetwork:
-    """Where a runtime finds the network configuration and the plugins; `told_by` says who says so."""
+    """Where a runtime finds the network configuration and the plugins; `told_by` says who says so.
+
+    `most` is how many files it loads, 0 for all.
+    """
 
     conf_dir: str
     bin_dirs: tuple[str, ...]
     most: int
     needs_loopback: bool
     told_by: str
+    default: str = ""  # the name of the only network that is used, where that is set
 
 
 def node_runtimes(context: Context) -> list[Runtime]:
@@ -118,7 +124,7 @@ def served_socket(context: Context, instance: Instance) -> str:
         config = None if told else runtime_configuration(context, instance)
         return told or (config.address if config else "") or SOCKET
     if instance.name == "crio":
-        return socket_path(instance.flag("listen", "/run/crio/crio.sock"))
+        return socket_path(instance.flag("listen") or _crio(context, instance).socket or "/run/crio/crio.sock")
     return socket_path(instance.flag("container-runtime-endpoint", "/run/cri-dockerd.sock"))
 
 
@@ -135,6 +141,8 @@ def runtime_network(context: Context, runtime: Runtime) -> RuntimeNetwork:
         )
     if runtime.name == "cri-dockerd" and runtime.instance is not None:
         return _of_cri_dockerd(runtime.instance)
+    if runtime.name == "crio" and runtime.instance is not None:
+        return _of_crio(_crio(context, runtime.instance), runtime.instance)
     if runtime.name != "containerd":
         raise problem or Absent(f"{runtime.where} does not tell where its network configuration is")
     config = runtime_configuration(context, runtime.instance) or ContainerdConfig()
@@ -220,6 +228,23 @@ def _status(context: Context, runtime: Runtime) -> tuple[CriStatus | None, FactE
         return context.get(cri_status, runtime.socket, runtime.root), None
     except FactError as problem:
         return None, problem
+
+
+def _crio(context: Context, instance: Instance) -> CrioConfig:
+    path = instance.path("config") or instance.path("c") or CRIO_FILE
+    directory = instance.path("config-dir") or instance.path("d") or DROP_INS
+    return context.get(crio_config, path, directory, instance.root)
+
+
+def _of_crio(config: CrioConfig, instance: Instance) -> RuntimeNetwork:
+    return RuntimeNetwork(
+        conf_dir=instance.flag("cni-config-dir", config.network_dir or CONFIGURATION).rstrip("/"),
+        bin_dirs=tuple(filter(None, instance.flag("cni-plugin-dir").split(","))) or config.plugin_dirs or (BINARIES,),
+        most=1,
+        needs_loopback=False,  # it sets up `lo` itself
+        told_by=config.files[-1] if config.files else "CRI-O's default",
+        default=instance.flag("cni-default-network", config.default_network),
+    )
 
 
 def _of_cri_dockerd(instance: Instance) -> RuntimeNetwork:

@@ -56,6 +56,8 @@ def _seen(context: Context) -> Iterator[_Seen]:
     for runtime in host.node_runtimes(context):
         network = host.runtime_network(context, runtime)
         files = context.get(host.cni_files, network.conf_dir, runtime.root)
+        if network.default:  # CRI-O waits for the one of this name, whatever else is there
+            files = tuple(one for one in files if one.problem or one.network == network.default)
         load = host.cni_load(files, most=network.most, passes_over_broken=runtime.passes_over_broken)
         try:
             status = context.get(host.cri_status, runtime.socket, runtime.root)
@@ -94,7 +96,8 @@ def _nothing(context: Context, one: _Seen) -> Finding:
     directory, runtime = one.network.conf_dir, one.runtime
     fix = Fix(summary="install a network add-on", link=ADDONS)
     evidence = [Evidence(source=directory, observed="no .conf, .conflist or .json", expected="a file"), one.says]
-    message = f"there is no network configuration in {directory}, where {runtime.where} looks"
+    what = f"configuration of the network {one.network.default}" if one.network.default else "network configuration"
+    message = f"there is no {what} in {directory}, where {runtime.where} looks"
     passed_over = _passed_over(context, runtime)
     if passed_over:
         file, version, table, wanted = passed_over

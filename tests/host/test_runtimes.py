@@ -10,6 +10,7 @@ from support.runtimes import CONTAINERD, KUBELET, RUNC, SOCKET, facts, status
 from kubedoctor import Absent, Denied, FactError, Instance, NotApplicable, Silent, host
 from kubedoctor.doctor.judge import CheckContext
 from kubedoctor.host.containerd_config import FILE
+from kubedoctor.host.crio_config import CrioConfig, crio_config
 from kubedoctor.host.runtimes import (
     Runtime,
     node_runtimes,
@@ -119,10 +120,21 @@ def test_a_loopback_of_its_own_needs_no_plugin() -> None:
 
 
 def test_a_runtime_that_tells_nothing_is_not_guessed_at() -> None:
-    kubelet = running("kubelet", "--container-runtime-endpoint=unix:///run/crio/crio.sock")
-    given = facts({}, socket="/run/crio/crio.sock") | {(host.cri_status, "/run/crio/crio.sock", 0): host.CriStatus()}
+    kubelet = running("kubelet", "--container-runtime-endpoint=unix:///run/strange.sock")
+    given = {(host.cri_status, "/run/strange.sock", 0): host.CriStatus()}
     with pytest.raises(FactError, match="does not tell where"):
-        network(given, kubelet, running("crio"))
+        network(given, kubelet)
+
+
+def test_cri_o_says_it_by_its_files() -> None:
+    kubelet = running("kubelet", "--container-runtime-endpoint=unix:///run/crio/crio.sock")
+    files = (crio_config, "/etc/crio/crio.conf", "/etc/crio/crio.conf.d", 0)
+    silent = {(host.cri_status, "/run/crio/crio.sock", 0): host.CriStatus()}
+    told = network({**silent, files: CrioConfig()}, kubelet, running("crio"))
+    assert (told.conf_dir, told.bin_dirs, told.default) == ("/etc/cni/net.d", ("/opt/cni/bin",), "")
+    config = CrioConfig(network_dir="/n/", plugin_dirs=("/p",), default_network="mine", socket="/run/crio/crio.sock")
+    told = network({**silent, files: config}, kubelet, running("crio"))
+    assert (told.conf_dir, told.bin_dirs, told.default) == ("/n", ("/p",), "mine")
 
 
 def test_cri_dockerd_says_it_by_flags() -> None:

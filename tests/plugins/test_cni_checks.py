@@ -96,6 +96,7 @@ def test_cri_o_passes_over_a_broken_file_which_is_a_warning() -> None:
     given = {
         FILES: (file("05-b.conf", problem="is not JSON"), file("10-a.conflist")),
         (host.cri_status, socket, 0): status(),
+        (host.crio_config, "/etc/crio/crio.conf", "/etc/crio/crio.conf.d", 0): host.CrioConfig(),
     }
     (finding,) = result(checks.config_broken, given, kubelet, running("crio")).findings
     assert finding.severity is Severity.WARNING
@@ -114,6 +115,19 @@ def test_a_good_file_that_was_not_loaded_is_told() -> None:
     (finding,) = result(checks.config_broken, {STATUS: REFUSED}).findings
     assert "has not loaded 10-a.conflist, in which nothing is wrong" in finding.message
     assert "moved or linked" in finding.fixes[0].summary
+
+
+def test_cri_o_waits_for_the_network_of_its_configuration() -> None:
+    socket = "/run/crio/crio.sock"
+    kubelet = running("kubelet", f"--container-runtime-endpoint=unix://{socket}")
+    config = host.CrioConfig(default_network="mine")
+    given = {
+        FILES: (file("10-a.conflist"),),
+        (host.cri_status, socket, 0): host.CriStatus(conditions=(READY, NO_NETWORK)),
+        (host.crio_config, "/etc/crio/crio.conf", "/etc/crio/crio.conf.d", 0): config,
+    }
+    (message,) = messages(result(checks.no_config, given, kubelet, running("crio")))
+    assert message.startswith(f"there is no configuration of the network mine in {DIRECTORY}")
 
 
 # --- plugins ----------------------------------------------------------------------------------------------------------
