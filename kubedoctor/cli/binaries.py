@@ -14,7 +14,7 @@ from kubedoctor.cli.options import ClusterCommand, cluster_parameters
 from kubedoctor.errors import KubedoctorError, UsageError
 
 if TYPE_CHECKING:
-    from kubedoctor.cluster.binaries import Chosen
+    from kubedoctor.cluster.binaries.choice import Chosen
     from kubedoctor.cluster.binaries.store import Entry
     from kubedoctor.components import Candidate
     from kubedoctor.config import ClusterConfig
@@ -159,7 +159,7 @@ def _wanted(app: App, config: ClusterConfig, names: Sequence[str]) -> list[str]:
 def _provide(
     app: App, config: ClusterConfig, names: Sequence[str], *, only_builds: bool = False, execute: bool = True
 ) -> list[Chosen]:
-    from kubedoctor.cluster.binaries import provide
+    from kubedoctor.cluster.binaries.provide import provide
     from kubedoctor.components import GoBuild, SourceBuild
     from kubedoctor.report.fetch_lines import FetchLines
 
@@ -189,7 +189,8 @@ def _rows(
 ) -> list[dict[str, object]]:
     from pathlib import Path
 
-    from kubedoctor.cluster.binaries import store, version_of
+    from kubedoctor.cluster.binaries import store
+    from kubedoctor.cluster.binaries.probe import version_of
     from kubedoctor.components import Found, Source
 
     cached = store.entries()

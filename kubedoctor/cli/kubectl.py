@@ -68,7 +68,8 @@ def _find(app: App, cluster: ClusterPaths) -> str:
 
 
 def _from_cache_or_path(version: str) -> str:
-    from kubedoctor.cluster.binaries import store, version_of
+    from kubedoctor.cluster.binaries import store
+    from kubedoctor.cluster.binaries.probe import version_of
     from kubedoctor.cluster.binaries.versions import Version
 
     if version and store.is_there("kubectl", version):
@@ -82,7 +83,7 @@ def _from_cache_or_path(version: str) -> str:
 
 
 def _provided(app: App, cluster: ClusterPaths, version: str) -> str:
-    from kubedoctor.cluster.binaries import provide
+    from kubedoctor.cluster.binaries.provide import provide
     from kubedoctor.cluster.settling import settle
 
     flags: dict[str, object] = {"name": cluster.name, **({"kubernetes": version} if version else {})}

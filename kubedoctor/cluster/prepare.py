@@ -27,7 +27,7 @@ from kubedoctor.errors import KubedoctorError
 from kubedoctor.jsonform import to_json
 
 if TYPE_CHECKING:
-    from kubedoctor.cluster.binaries import Chosen, Progress
+    from kubedoctor.cluster.binaries.choice import Chosen, Progress
     from kubedoctor.plugins import Manager
 
 DEFAULT_CLUSTER = "local"
@@ -73,7 +73,7 @@ def choose(
     progress: Progress | None = None,
 ) -> Choice:
     """Return what is to run and with which binaries; with *execute*, missing ones are downloaded or built."""
-    from kubedoctor.cluster.binaries import provide
+    from kubedoctor.cluster.binaries.provide import provide
 
     wanted = components(config, manager, layers=resolved.origins)
     names = wanted.binaries
@@ -96,7 +96,7 @@ def plan_of(config: ClusterConfig, choice: Choice, bound: Mapping[str, int], *, 
 
     With *remember*, what binaries tell of themselves is kept for the next time.
     """
-    from kubedoctor.cluster.binaries import known_flags, rejects
+    from kubedoctor.cluster.binaries.probe import known_flags, rejects
 
     return make_plan(
         config,
@@ -149,7 +149,7 @@ def _open_ports(
 
 def check_data(record: clusterfile.ClusterFile, binaries: Mapping[str, Chosen]) -> None:
     """Raise PlanError where a component is older than the one that wrote its data: it may start and lose some."""
-    from kubedoctor.cluster.binaries import check_data_version
+    from kubedoctor.cluster.binaries.skew import check_data_version
 
     for name, version in record.data_versions.items():
         if name in binaries:

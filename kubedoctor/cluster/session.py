@@ -27,7 +27,7 @@ from kubedoctor.config import ClusterConfig, PlaceKind
 from kubedoctor.errors import AlreadyRunning, ConfigError, KubedoctorError, NotRunning
 
 if TYPE_CHECKING:
-    from kubedoctor.cluster.binaries import Progress
+    from kubedoctor.cluster.binaries.choice import Progress
     from kubedoctor.plugins import Manager
 
 _LONGEST_END = 35.0

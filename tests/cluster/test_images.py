@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -96,7 +95,7 @@ def test_a_binary_that_is_gone_leaves_the_old_archive_and_nothing_else(
 ) -> None:
     target = tmp_path / "out" / "images.tar"
     write_archive(target, [PAUSE], binaries)
-    before = sorted(os.listdir(target.parent))
+    before = sorted(target.parent.iterdir())
     with pytest.raises(FileNotFoundError):
         write_archive(target, [PAUSE, SERVER], {**binaries, "server": str(tmp_path / "none")})
-    assert sorted(os.listdir(target.parent)) == before
+    assert sorted(target.parent.iterdir()) == before

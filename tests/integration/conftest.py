@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kubedoctor.cluster.binaries import provide
+from kubedoctor.cluster.binaries.provide import provide
 from kubedoctor.config import ClusterConfig
 from kubedoctor.errors import KubedoctorError
 from kubedoctor.plugins import load

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from kubedoctor.cluster.binaries import check_skew, known_flags, rejects, version_of
+from kubedoctor.cluster.binaries.probe import known_flags, rejects, version_of
+from kubedoctor.cluster.binaries.skew import check_skew
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800)]  # the first run builds
 

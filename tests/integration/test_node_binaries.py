@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from kubedoctor.cluster.binaries import check_skew, known_flags, rejects, version_of
+from kubedoctor.cluster.binaries.probe import known_flags, rejects, version_of
+from kubedoctor.cluster.binaries.skew import check_skew
 from kubedoctor.cluster.binaries.fitness import unfit
 from kubedoctor.cluster.binaries.versions import Version
 

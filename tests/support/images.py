@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kubedoctor.cluster.binaries import provide
+from kubedoctor.cluster.binaries.provide import provide
 from kubedoctor.cluster.images import write_archive
 from kubedoctor.components import Image, SourceBuild
 from kubedoctor.config import ClusterConfig

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from support.mirror import Program
 
-from kubedoctor.cluster.binaries import Chosen, provide
+from kubedoctor.cluster.binaries.choice import Chosen
+from kubedoctor.cluster.binaries.provide import provide
 from kubedoctor.components import Candidate, Download, Found, GoBuild, Source, SourceBuild
 from kubedoctor.config import ClusterConfig
 from kubedoctor.errors import PlanError, PluginError, UsageError

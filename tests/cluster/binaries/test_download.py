@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 from support.mirror import Mirror, tar_gz
 
-from kubedoctor.cluster.binaries import Chosen, gobuild, provide, store
+from kubedoctor.cluster.binaries import gobuild, store
+from kubedoctor.cluster.binaries.choice import Chosen
+from kubedoctor.cluster.binaries.provide import provide
 from kubedoctor.components import Candidate, Download, GoBuild
 from kubedoctor.config import ClusterConfig
 from kubedoctor.errors import KubedoctorError
@@ -331,7 +333,7 @@ def test_proxy_variable_that_cannot_be_used_is_named(mirror: Mirror, monkeypatch
 
 FETCH = """
 import sys
-from kubedoctor.cluster.binaries import provide
+from kubedoctor.cluster.binaries.provide import provide
 from kubedoctor.components import Download
 from kubedoctor.config import ClusterConfig
 url = sys.argv[1] + "/v1.37.2/bin/kube-apiserver"

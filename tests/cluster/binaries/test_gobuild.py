@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from kubedoctor.cluster.binaries import gobuild, golang, store, version_of
+from kubedoctor.cluster.binaries import gobuild, golang, store
 from kubedoctor.cluster.binaries.golang import find_go, parse_go_version
+from kubedoctor.cluster.binaries.probe import version_of
 from kubedoctor.cluster.binaries.versions import Wish
 from kubedoctor.cluster.identity import wait_gone
 from kubedoctor.components import GoBuild

@@ -10,7 +10,8 @@ from typing import Literal
 import pytest
 from support.mirror import Program, asked
 
-from kubedoctor.cluster.binaries import known_flags, probe, rejects, version_of
+from kubedoctor.cluster.binaries import probe
+from kubedoctor.cluster.binaries.probe import known_flags, rejects, version_of
 from kubedoctor.cluster.identity import wait_gone
 from kubedoctor.errors import KubedoctorError
 

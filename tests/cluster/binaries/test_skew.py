@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubedoctor.cluster.binaries import check_data_version, check_skew
+from kubedoctor.cluster.binaries.skew import check_data_version, check_skew
 from kubedoctor.errors import PlanError
 
 minors = st.integers(25, 45)

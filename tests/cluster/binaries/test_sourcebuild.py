@@ -9,8 +9,10 @@ import pytest
 from kubedoctor_binaries import node
 from support.clusters import eventually
 
-from kubedoctor.cluster.binaries import golang, provide, sourcebuild, store, version_of
+from kubedoctor.cluster.binaries import golang, sourcebuild, store
 from kubedoctor.cluster.binaries.fitness import unfit
+from kubedoctor.cluster.binaries.probe import version_of
+from kubedoctor.cluster.binaries.provide import provide
 from kubedoctor.components import Candidate, Source, SourceBuild
 from kubedoctor.config import ClusterConfig
 from kubedoctor.errors import KubedoctorError, PluginError

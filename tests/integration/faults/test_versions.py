@@ -13,7 +13,7 @@ from support.command import Kubedoctor
 from support.faults import examined
 from support.guarded import sick
 
-from kubedoctor.cluster.binaries import version_of
+from kubedoctor.cluster.binaries.probe import version_of
 from kubedoctor.versions import Version
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(200)]
