@@ -31,6 +31,7 @@ METAVARS = {
     "ports": "C=PORT",
     "publish": "PORT",
     "reach": "[NAME=]PORT",
+    "registry_mirror": "REGISTRY=URL",
     "set": "C.FLAG=VALUE",
     "v": "C=N",
     "vmodule": "C=PATTERN=N,…",

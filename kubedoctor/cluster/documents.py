@@ -138,6 +138,18 @@ class Publication:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pulls:
+    """How the runtime of a sandbox gets at registries: by a proxy of the keeper's, which listens inside."""
+
+    address: str
+    port: int
+    loopback: tuple[int, ...] = ()  # the only ports of the host's loopback it leads to
+    http_proxy: str = ""  # what it uses itself outside, for plain HTTP; `http://[USER:PASSWORD@]HOST:PORT`
+    https_proxy: str = ""
+    no_proxy: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """Everything one place runs. Pure data: the same wishes and the same machine give the same plan."""
 
@@ -152,6 +164,7 @@ class Plan:
     manifests: tuple[PlannedManifest, ...] = ()
     publish: tuple[Publication, ...] = ()
     reach: tuple[Reach, ...] = ()
+    pulls: Pulls | None = None
     private: tuple[PrivateDirectory, ...] = ()  # of the sandbox
     cgroup: str = ""  # of the node: a path below every hierarchy, made by the keeper and removed by it
     node: bool = False  # a kubelet runs in the place

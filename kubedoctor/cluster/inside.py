@@ -46,6 +46,7 @@ def live(plan: Plan, channel_socket: socket.socket, *, instance: str, sandboxed:
             for entry, descriptor in zip(go["listeners"], descriptors, strict=True):
                 relay.add(Listener(descriptor, "127.0.0.1", entry["inside"], entry["outside"]))
             _offer_reach(plan, channel)
+            _offer_pulls(plan, channel)
         supervisor.run(later)
         status = 0
     except ChannelClosed:
@@ -80,6 +81,13 @@ def _offer_reach(plan: Plan, channel: Channel) -> None:
         channel.send({"event": "listeners", "ports": ports}, [listener.fileno() for listener in listeners])
     for listener in listeners:
         listener.close()
+
+
+def _offer_pulls(plan: Plan, channel: Channel) -> None:
+    """Listen inside for image pulls; the keeper's proxy accepts and goes on from out there."""
+    if plan.pulls is not None:
+        with socket.create_server((plan.pulls.address, plan.pulls.port), backlog=_BACKLOG) as listener:
+            channel.send({"event": "pulls"}, [listener.fileno()])
 
 
 def _report(channel: Channel, message: str) -> None:

@@ -40,7 +40,7 @@ def spawn(component: PlannedComponent, extra_env: Mapping[str, str], *, die_with
         return os.posix_spawn(
             argv[0],
             argv,
-            {**component.env, **extra_env},
+            environment(component, extra_env),
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                 (os.POSIX_SPAWN_DUP2, log, 1),
@@ -53,6 +53,14 @@ def spawn(component: PlannedComponent, extra_env: Mapping[str, str], *, die_with
     finally:
         os.umask(private)
         os.close(log)
+
+
+def environment(component: PlannedComponent, extra_env: Mapping[str, str]) -> dict[str, str]:
+    """Return the whole environment; `$(NAME)` stands for what is known only now, such as this run's secret."""
+    settled = dict(component.env)
+    for name, value in extra_env.items():
+        settled = {key: text.replace(f"$({name})", value) for key, text in settled.items()}
+    return {**settled, **extra_env}
 
 
 def open_log(path: str) -> int:

@@ -12,6 +12,7 @@ from kubedoctor.config import ClusterConfig, options
 from kubedoctor.configuration import wishes
 from kubedoctor.configuration.values import Origins, said, shown
 from kubedoctor.errors import ConfigError
+from kubedoctor.mirrors import parse_mirror
 from kubedoctor.options import Form
 
 CLUSTER_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")
@@ -123,6 +124,7 @@ _ITEMS: Mapping[str, Callable[[str], object]] = {
     "external": wishes.parse_external,
     "publish": wishes.parse_publish,
     "reach": wishes.parse_reach,
+    "registry_mirror": parse_mirror,
 }
 
 _NAMED: Mapping[str, Callable[[str], object]] = {

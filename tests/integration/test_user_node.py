@@ -17,6 +17,7 @@ from support.images import probe_archive
 from support.machine import difference, snapshot
 from support.person import Person, install, interpreter, public_binaries
 from support.pods import applied, deployment, inside, pod, ready
+from support.registry import registry
 
 pytestmark = [
     pytest.mark.integration,
@@ -113,3 +114,11 @@ def test_without_subordinate_ids_the_control_plane_runs_and_the_grant_is_told(cl
     assert "no 65536 subordinate uids in /etc/subuid: usermod --add-subuids 100000-165535 nobody" in up.err
     assert "kubelet" not in up.err
     assert without.ok("kubectl", "get", "--raw", "/readyz").out == "ok"
+
+
+def test_image_is_pulled_from_a_registry_of_the_hosts_loopback(cli: Kubedoctor, directory: Path) -> None:
+    with registry(directory / "probe.tar") as served:
+        cli.ok("up", "--node", "--registry-mirror", f"docker.io=http://127.0.0.1:{served.port}")
+        applied(cli, pod("pulled", "wait", container={"imagePullPolicy": "Always"}))
+        ready(cli, "pod/pulled")
+    assert any("/blobs/sha256:" in line for line in served.asked)
