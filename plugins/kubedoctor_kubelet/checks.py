@@ -32,8 +32,8 @@ _VERSION = re.compile(r"v?(\d{1,3})\.(\d{1,3})\b")
 @check(
     "kubelet.cgroup-driver-mismatch",
     title="kubelet and runtime use one cgroup driver, and it can work here",
-    looks_at="cgroupDriver of the kubelet (file, drop-ins, flag), the driver that the runtime tells by RuntimeConfig, "
-    "SystemdCgroup of its default handler, and whether systemd runs",
+    looks_at="cgroupDriver of the kubelet (file, drop-ins, flag, and /configz through the API), the driver that the "
+    "runtime tells by RuntimeConfig, SystemdCgroup of its default handler, and whether systemd runs",
     fix="give both the same driver: systemd where systemd runs, else cgroupfs",
     seen_as=(
         'kubelet cgroup driver: "cgroupfs" is different from docker cgroup driver: "systemd"',
@@ -80,20 +80,19 @@ def _different(
 ) -> Finding:
     kubelet = runtime.kubelet
     assert kubelet is not None  # noqa: S101 - asked by the caller
-    version = _version(context, kubelet)
-    adopts = source == "RuntimeConfig" and setting.gates.get(GATE, True) and (version is None or version >= SINCE)
+    follows = _follows(context, kubelet, told) if source == "RuntimeConfig" and setting.gates.get(GATE, True) else False
     whose = setting.driver_from or "the default of the kubelet"
     own = f"cgroupDriver {setting.cgroup_driver}" if setting.driver_from else f"the default, {setting.cgroup_driver}"
     where = setting.driver_from or "the kubelet's configuration"
-    if adopts:
-        since = "" if version else ", if it is 1.31 or later"
+    if follows is not False:
+        since = "" if follows else ", if it is 1.31 or later"
         message = f"{_name(kubelet)} is set to {own} and uses {told}, as {runtime.where} tells it to{since}"
     else:
         message = f"{_name(kubelet)} uses {own}, {runtime.where} uses {told}: no pod starts"
     return Finding(
         message=message,
         subject="cgroup driver",
-        severity=Severity.INFO if adopts else None,
+        severity=None if follows is False else Severity.INFO,
         evidence=(
             Evidence(source=whose, observed=setting.cgroup_driver, expected=told),
             Evidence(source=f"{runtime.where}, {source}", observed=told),
@@ -128,17 +127,26 @@ def _without_systemd(runtime: host.Runtime, source: str) -> Finding:
     )
 
 
-def _version(context: Context, kubelet: Instance) -> tuple[int, int] | None:
-    """Return major and minor version, as the kubelet has told the API; None when that is not known."""
-    if not context.target.kubeconfig:
+def _follows(context: Context, kubelet: Instance, told: str) -> bool | None:
+    """Return whether the kubelet uses the driver that its runtime tells; None when nobody says.
+
+    It says itself which one it uses, through the API; what it is set to does not show there.
+    """
+    admin = context.target.kubeconfig
+    if not admin:
         return None
+    node = kubelet.flag("hostname-override") or context.get(node_name)
     try:
-        node = kubelet.flag("hostname-override") or context.get(node_name)
-        told = context.get(host.node_versions, context.target.kubeconfig, 0, 0, node).kubelet
+        used = context.get(host.kubelet_configz, admin, 0, 0, node).cgroup_driver
+        if used:
+            return used == told
+    except FactError:
+        pass  # who may not ask the kubelet may still ask which version it is
+    try:
+        version = _VERSION.match(context.get(host.node_versions, admin, 0, 0, node).kubelet)
     except FactError:
         return None
-    found = _VERSION.match(told)
-    return (int(found[1]), int(found[2])) if found else None
+    return (int(version[1]), int(version[2])) >= SINCE if version else None
 
 
 def _name(kubelet: Instance) -> str:

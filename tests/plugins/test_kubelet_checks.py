@@ -21,6 +21,7 @@ FILE = "/var/lib/kubelet/config.yaml"
 FIELDS = (host.kubelet_fields, FILE, 0)
 DRIVER = (host.cri_cgroup_driver, SOCKET, 0)
 STATUS = (host.cri_status, SOCKET, 0)
+CONFIGZ = (host.kubelet_configz, "/admin", 0, 0, "node-1")
 VERSIONS = (host.node_versions, "/admin", 0, 0, "node-1")
 SYSTEMD = (systemd_runs, 0)
 KUBELET = running("kubelet", f"--config={FILE}", "--hostname-override=node-1", pid=10)
@@ -34,6 +35,7 @@ def result(
         FIELDS: host.KubeletFields(cgroup_driver=kubelet),
         DRIVER: runtime,
         SYSTEMD: True,
+        CONFIGZ: Silent("the kubelet does not answer"),
         VERSIONS: host.NodeVersions(kubelet="v1.37.2", runtime="containerd://2.4.2"),
     }
     target = cluster(instance, CONTAINERD, kubeconfig="/admin")
@@ -73,6 +75,14 @@ def test_an_older_kubelet_does_as_it_is_set_to() -> None:
 
 def test_a_gate_that_is_switched_off_counts() -> None:
     (finding,) = result("systemd", "cgroupfs", flags=("--feature-gates=KubeletCgroupDriverFromCRI=false",)).findings
+    assert finding.severity is Severity.ERROR
+
+
+def test_what_the_kubelet_says_it_uses_counts_most() -> None:
+    old = {VERSIONS: host.NodeVersions(kubelet="v1.30.4", runtime="")}
+    (finding,) = result("systemd", "cgroupfs", {**old, CONFIGZ: host.KubeletFields(cgroup_driver="cgroupfs")}).findings
+    assert finding.severity is Severity.INFO
+    (finding,) = result("systemd", "cgroupfs", {CONFIGZ: host.KubeletFields(cgroup_driver="systemd")}).findings
     assert finding.severity is Severity.ERROR
 
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from support.clusters import eventually, got, kubectl
 from support.faults import examined
 from support.nodes import CHECKS, SOCKET, Node, a_node, changed, runc_without_seccomp
+
+from kubedoctor import host
+from kubedoctor.doctor.look import SharedLook
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
@@ -125,6 +130,7 @@ def test_a_runc_without_seccomp_is_found_though_the_node_is_ready(
 
 
 def test_a_kubelet_set_to_another_driver_works_and_is_only_mentioned(node: Node) -> None:
+    """It tells the driver it uses through the API, which is the runtime's."""
     with changed(node.kubelet, ('"cgroupDriver": "cgroupfs"', '"cgroupDriver": "systemd"')):
         node.restarted("kubelet")
         seen = examined(node.cli, *CHECKS)
@@ -132,7 +138,7 @@ def test_a_kubelet_set_to_another_driver_works_and_is_only_mentioned(node: Node)
     (finding,) = seen.findings()
     assert finding["severity"] == "info"
     assert "is set to cgroupDriver systemd and uses cgroupfs, as containerd" in finding["message"]
-    assert "if it is" not in finding["message"]  # the API has told its version
+    assert "if it is" not in finding["message"]
 
 
 def test_the_driver_systemd_without_systemd_is_an_error(node: Node) -> None:
@@ -144,3 +150,36 @@ def test_the_driver_systemd_without_systemd_is_an_error(node: Node) -> None:
     assert "uses the cgroup driver systemd, and systemd does not run here" in seen.message(
         "kubelet.cgroup-driver-mismatch"
     )
+
+
+# --- what no check asks yet -------------------------------------------------------------------------------------------
+
+
+def test_what_runs_is_listed_as_the_runtime_tells_it(node: Node) -> None:
+    image = "registry.k8s.io/pause:3.10.2"
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "listed"}}
+    spec = {"containers": [{"name": "c", "image": image}], "automountServiceAccountToken": False}
+    # The account of a namespace is made a moment after the namespace.
+    assert eventually(lambda: kubectl(node.cli, "get", "serviceaccount", "default").status == 0)
+    got(node.cli, "create", "-f", "-", stdin={**pod, "spec": spec})
+    kubectl(node.cli, "wait", "--for=condition=Ready", "pod/listed", "--timeout=60s")
+    root = node.pid("containerd")
+    look = SharedLook()
+    (sandbox,) = look.get(host.cri_sandboxes, SOCKET, root)
+    (container,) = look.get(host.cri_containers, SOCKET, root)
+    (images,) = look.get(host.cri_image_filesystems, SOCKET, root)
+    kubectl(node.cli, "delete", "pod", "listed", "--now")
+    assert (sandbox.name, sandbox.namespace, sandbox.ready, sandbox.handler) == ("listed", "default", True, "")
+    assert (container.name, container.pod, container.state, container.sandbox) == ("c", "listed", "running", sandbox.id)
+    assert abs(container.created - time.time()) < 60
+    assert images.used_bytes > 0
+
+
+def test_a_kubelet_tells_the_driver_it_uses_through_the_api(node: Node) -> None:
+    kubeconfig = str(node.cli.home / "clusters" / "local" / "kubeconfig" / "admin")
+    name = got(node.cli, "get", "nodes")["items"][0]["metadata"]["name"]
+    told = SharedLook().get(host.kubelet_configz, kubeconfig, 0, 0, name)
+    assert (told.cgroup_driver, told.runtime) == ("cgroupfs", f"unix://{SOCKET}")
+    versions = SharedLook().get(host.node_versions, kubeconfig, 0, 0, name)
+    assert versions.kubelet.startswith("v1.")
+    assert versions.runtime.startswith("containerd://")
