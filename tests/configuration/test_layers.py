@@ -119,7 +119,8 @@ def test_of_any_subset_of_layers_the_highest_present_wins(name: str, present: tu
     elif field.type == "str" and field.metadata["form"] in (Form.FILE, Form.PATH, Form.DIRECTORY):
         assert value == f"/base/{expected}"
     elif isinstance(expected, list):
-        assert value == tuple(expected)
+        paths = field.metadata["form"] in (Form.FILE, Form.PATH, Form.DIRECTORY)
+        assert value == tuple(f"/base/{one}" if paths else one for one in expected)
     else:
         assert value == expected
 
