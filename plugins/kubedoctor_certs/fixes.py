@@ -50,7 +50,9 @@ def _our_name(target: Target, source: Source) -> str:
     if source.part:
         in_ours = directory == posixpath.join(target.directory, "kubeconfig")
         return _OF_KUBECONFIG.get(file, f"client-{file}") if in_ours else ""
-    return file.removesuffix(".crt") if file.endswith(".crt") else ""
+    # CERT_DIR may have moved them anywhere; their names stay.
+    ours = file.startswith(("serving-", "client-")) or file.endswith("-ca.crt")
+    return file.removesuffix(".crt") if ours and file.endswith(".crt") else ""
 
 
 def _kubeadms_name(source: Source) -> str:
