@@ -18,6 +18,7 @@ from kubedoctor import (
 
 NAME = "kube-controller-manager"
 PORT = 10257
+HOST_PATHS = "/tmp/hostpath_pv"  # noqa: S108 - where its host path provisioner writes, whatever it is told
 
 # With credentials for each controller it makes some 100 requests before anything runs. At the default of 20 a second
 # that is 5 s of waiting.
@@ -84,6 +85,7 @@ def controller_manager(config: ClusterConfig) -> Component:
             ),
         ),
         kubeconfigs=(Kubeconfig(name="controller", certificate="client-controller"),),
+        private=(HOST_PATHS,) if config.enable_hostpath_provisioner else (),
         ports=(Port(name="https", inside=port, publish=config.kcm_port, exact=config.kcm_port is not None),),
         after=("kube-apiserver",),
         ready=_ready(config),

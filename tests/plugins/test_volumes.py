@@ -232,3 +232,9 @@ def test_the_class_and_its_program_are_there_by_default_and_can_be_left_out() ->
     assert "storage" in {manifest.name for manifest in plan(node=True).manifests}
     assert "storage" not in {manifest.name for manifest in plan(node=False).manifests}
     assert storage_class().objects[1]["provisioner"] == NAME
+
+
+def test_the_provisioner_of_kubernetes_does_not_write_on_the_machine() -> None:
+    private = {one.path for one in plan(node=True, enable_hostpath_provisioner=True).private}
+    assert "/tmp/hostpath_pv" in private
+    assert "/tmp/hostpath_pv" not in {one.path for one in plan(node=True).private}
