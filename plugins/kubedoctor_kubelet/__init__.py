@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from kubedoctor import Check, ClusterConfig, Component, Fact, hookimpl
+from kubedoctor import Check, ClusterConfig, Component, Fact, Manifest, hookimpl
 from kubedoctor_kubelet.component import kubelet
+from kubedoctor_kubelet.manifest import rights
 
-__all__ = ["kubedoctor_checks", "kubedoctor_components", "kubedoctor_facts"]
+__all__ = ["kubedoctor_checks", "kubedoctor_components", "kubedoctor_facts", "kubedoctor_manifests"]
 
 
 @hookimpl
 def kubedoctor_components(config: ClusterConfig) -> Iterable[Component]:
     """Return the kubelet."""
     return [kubelet(config)]
+
+
+@hookimpl
+def kubedoctor_manifests(config: ClusterConfig) -> Iterable[Manifest]:
+    """Return the rights of nodes where the API server gives them none by itself."""
+    return rights(config)
 
 
 @hookimpl

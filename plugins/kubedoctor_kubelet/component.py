@@ -114,6 +114,13 @@ def _node_address(config: ClusterConfig) -> str | None:
     return None if not wished or wished in ("0.0.0.0", "::") or _is_loopback(wished) else wished  # noqa: S104
 
 
+def _bound_address(config: ClusterConfig) -> str:
+    """Return where the kubelet listens: where the node says it is, which is no loopback address in a sandbox."""
+    if config.place_kind == "sandbox" and (not config.kubelet_host or _is_loopback(config.kubelet_host)):
+        return "0.0.0.0"  # noqa: S104 - in a sandbox
+    return config.kubelet_host or "127.0.0.1"
+
+
 def _is_loopback(address: str) -> bool:
     try:
         return ipaddress.ip_address(address).is_loopback
@@ -169,7 +176,7 @@ def _configuration(config: ClusterConfig, port: int) -> dict[str, Any]:
     document: dict[str, Any] = {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
-        "address": config.kubelet_host or ("0.0.0.0" if config.place_kind == "sandbox" else "127.0.0.1"),  # noqa: S104 - in a sandbox
+        "address": _bound_address(config),
         "port": port,
         "readOnlyPort": config.kubelet_read_only_port,
         "healthzPort": config.kubelet_healthz_port,

@@ -58,6 +58,22 @@ print(json.dumps({{kind: sorted(items) for kind, items in everything(Path({home!
 """
 
 
+RUN_POD = """
+import sys
+sys.path[:0] = [{root!r}]
+from kubedoctor.host.grpc import grpc_call
+
+def field(number, data):
+    return bytes([number << 3 | 2, len(data)]) + data
+
+metadata = field(1, b"web") + field(2, b"uid-1") + field(3, b"theirs")
+in_the_hosts_network = field(2, field(1, bytes([1 << 3, 2])))
+reply = grpc_call({socket!r}, "/runtime.v1.RuntimeService/RunPodSandbox",
+                  field(1, field(1, metadata) + field(8, in_the_hosts_network)), deadline=20)
+assert reply.code == 0, reply.message
+"""
+
+
 def own_cgroup(home: Path) -> str:
     """Return the cgroup of the default cluster of a home: others' clusters run beside it."""
     return ClusterConfig(directory=home / "clusters" / "local").node_cgroup
@@ -95,6 +111,7 @@ class Host:
         found = {kind: frozenset(items) for kind, items in told.items()}
         found["programs"] = frozenset(f"{pid} {name}" for pid, name in self.programs())
         found["cgroups"] = frozenset(path for path in found["cgroups"] if path.endswith(own_cgroup(home)))
+        found["files"] = frozenset(path for path in found["files"] if not path.startswith("/tmp/"))  # others' too
         found["below"] = frozenset(
             self.run("find", *OWN, "-path", "/run/containerd", "-prune", "-o", "-print").splitlines()
         )
@@ -112,8 +129,13 @@ class Host:
                     found.append((int(entry.name), (entry / "comm").read_text().strip()))
         return found
 
-    def containerd(self, directory: Path) -> None:
-        """Start a containerd in it, as an administrator would: at the usual socket, with the usual directories."""
+    def run_pod_of_others(self) -> None:
+        """Run the pod `theirs/web` in its containerd, as `crictl runp` does."""
+        self.run(sys.executable, "-c", RUN_POD.format(root=str(TESTS.parent), socket=SOCKET))
+
+    @contextlib.contextmanager
+    def containerd(self, directory: Path) -> Iterator[None]:
+        """Run a containerd in it, as an administrator would: at the usual socket, with the usual directories."""
         from kubedoctor_runtime.component import containerd
 
         component = containerd(ClusterConfig(directory=directory))
@@ -126,10 +148,16 @@ class Host:
             Path(link).parent.mkdir(parents=True, exist_ok=True)
             Path(link).symlink_to(self.binaries[name])
         argv = [str(self.binaries["containerd"]), f"--config={config.file(component.files[0].name)}"]
-        log = (directory / "containerd.log").open("wb")
-        subprocess.Popen([*self.prefix, *argv], stdout=log, stderr=log, start_new_session=True)
         version = [*self.prefix, str(self.binaries["ctr"]), "--address", SOCKET, "version"]
-        assert eventually(lambda: subprocess.run(version, capture_output=True, check=False).returncode == 0)
+        with (
+            (directory / "containerd.log").open("wb") as log,
+            subprocess.Popen([*self.prefix, *argv], stdout=log, stderr=log, start_new_session=True) as process,
+        ):
+            try:
+                assert eventually(lambda: subprocess.run(version, capture_output=True, check=False).returncode == 0)
+                yield
+            finally:
+                process.kill()
 
 
 @contextlib.contextmanager
