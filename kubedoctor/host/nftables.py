@@ -6,13 +6,14 @@ rules. Standard library only.
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from kubedoctor.facts import Absent, FactError
+from kubedoctor.facts import Absent, FactError, Malformed
 from kubedoctor.host.agent import netlink_dump
 from kubedoctor.host.files import read_file, read_text
 from kubedoctor.host.netlink import (
@@ -89,6 +90,10 @@ def tables(*, net: int = 0) -> tuple[tuple[str, str], ...]:
         data = _dump(_GET_TABLE, 0, b"", net)
     except Absent:
         return ()
+    except Malformed as problem:
+        if problem.reason.endswith(os.strerror(errno.EINVAL)):  # nfnetlink's word for a part that the kernel lacks
+            return ()
+        raise
     return tuple((family, text(values.get(1, b""))) for _, family, values in _objects(data))
 
 

@@ -109,16 +109,16 @@ class _Asked:
     def address(self, address: str, kubelet: Instance, dns: host.KubeletDns, *, ask: bool) -> Iterator[Finding]:
         """Ask the address that pods are told, unless no rule leads there: the packets would leave the machine.
 
-        Without *ask*, only the rules are looked at: nobody who could answer is well.
+        Without *ask* nobody who could answer is well: it is only looked whether there are rules, since those for a DNS
+        that has no endpoint follow from that.
         """
         local = {one.address for one in self.context.get(host.addresses, kubelet.net)}
         if address not in local:
             rules = self.context.get(host.service_rules, kubelet.net, address, PORT, "udp")
             endpoints = [one for way in rules.leaving for one in way.endpoints]
-            if not endpoints:
+            if not endpoints and (ask or not rules.leaving):
                 yield self._unled(address, kubelet, rules)
-                return
-            if not ask:
+            if not endpoints or not ask:
                 return
             routes = self.context.get(host.routes, kubelet.net)
             route = host.route_to(routes, address)

@@ -14,6 +14,7 @@ from support.networks import KUBE_PROXY, KUBE_PROXY_NFTABLES, Network, needs, ne
 from support.spoilt import spoilt
 
 from kubedoctor.facts import Malformed
+from kubedoctor.host import nftables
 from kubedoctor.host.agent import prepare
 from kubedoctor.host.nft_machine import run_rule
 from kubedoctor.host.nft_sets import LoadedSet
@@ -106,6 +107,14 @@ def test_tables_chains_and_sets_are_told_by_name(made: Network) -> None:
     found = sets("ip", "kube-proxy", net=made.net)
     assert found["service-ips"] == NftSet(width=12, intervals=False, is_map=True)
     assert found["cluster-ips"] == NftSet(width=4, intervals=False, is_map=False)
+
+
+def test_a_kernel_without_nf_tables_has_no_tables(made: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepare([made.net])
+    monkeypatch.setattr(
+        nftables, "_SUBSYSTEM", 99 << 8
+    )  # what no kernel has is refused like what one was built without
+    assert tables(net=made.net) == ()
 
 
 def test_only_the_rules_of_the_chain_are_read_whatever_the_kernel_tells(made: Network, dumps: list[bytes]) -> None:

@@ -152,6 +152,9 @@ def test_sockets_of_nobody_known_may_be_coredns() -> None:
 def test_a_stopped_coredns_is_the_one_thing_to_tell() -> None:
     result = checked(KUBELET, replace(COREDNS, state="T"), answers={("10.0.0.10", NET): Silent("the test did ask")})
     assert message(result) == "coredns (pid 40) is stopped, by SIGSTOP or Ctrl-Z"
+    result = checked(KUBELET, replace(COREDNS, state="T"), rules=ruled(verdict="reject"))
+    assert len(result.findings) == 1, "its pod is not ready any more, so the service has no endpoint"
+    assert len(checked(KUBELET, replace(COREDNS, state="T"), rules=ruled()).findings) == 2
 
 
 def test_a_coredns_on_another_port_is_asked_there() -> None:

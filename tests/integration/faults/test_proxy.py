@@ -145,15 +145,20 @@ def test_a_stale_rule_before_kube_proxys_is_named(cli: Kubedoctor, backend: str)
 
 
 def test_a_service_without_endpoints_is_told_as_that(cli: Kubedoctor, backend: str) -> None:
+    """Take the endpoint away, which kube-apiserver puts back within ten seconds: as often as it takes to see it."""
     slices = json.loads(kubectl(cli, "get", "endpointslice", "kubernetes", "-o", "json").out)
-    emptied = {**slices, "endpoints": []}
-    kubectl(cli, "replace", "-f", "-", stdin=emptied)
-    # kube-apiserver puts itself back within ten seconds: until then the rules are what they would be for good.
-    assert eventually(lambda: bool(examined(cli, SERVICE).findings(SERVICE)))
-    found = seen(cli, fixture=f"{SERVICE}.no-endpoints-{backend}")
-    for finding in found.findings(SERVICE):
-        assert "rejected (default/kubernetes" in finding["message"]
-        assert finding["message"].endswith("kube-proxy knows no endpoint of it")
+    emptied = {**slices, "endpoints": [], "metadata": {name: slices["metadata"][name] for name in ("name", "labels")}}
+    found: list[Seen] = []
+
+    def is_found() -> bool:
+        assert kubectl(cli, "replace", "-f", "-", stdin=emptied).status == 0
+        found[:] = [seen(cli, fixture=f"{SERVICE}.no-endpoints-{backend}")]
+        return bool(found[0].findings(SERVICE))
+
+    assert eventually(is_found, seconds=90)
+    message = found[0].message(SERVICE)
+    assert "rejected (default/kubernetes" in message
+    assert message.endswith("kube-proxy knows no endpoint of it")
 
 
 def test_a_kube_proxy_that_is_stopped_leaves_rules_that_work_until_they_are_flushed(
