@@ -16,7 +16,7 @@ from kubedoctor.errors import ExitCode, KubedoctorError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kubedoctor.cluster.setup.missing import Missing, Step
+    from kubedoctor.cluster.setup.missing import Missing, Step, Wish
 
 
 @click.command("setup")
@@ -57,6 +57,7 @@ def setup(app: App, dry_run: bool, yes: bool, user: str, mode: str | None) -> in
         return ExitCode.OK
     if not steps:
         raise KubedoctorError("nothing of that can be installed or set by a command", hint=_advice(needed))
+    _insist_on_root(wish)
     if not yes:
         _ask()
     for step in steps:
@@ -99,18 +100,24 @@ def _advice(missing: Sequence[Missing]) -> str:
 
 
 def _as_root(step: Step) -> Step:
-    """Return *step* as this user has to call it; raise KubedoctorError where there is no way to become root."""
+    """Return *step* as this user has to call it."""
     from dataclasses import replace
 
+    tool = "" if os.geteuid() == 0 else _way_to_root()
+    return replace(step, argv=(tool, *step.argv)) if tool else step
+
+
+def _insist_on_root(wish: Wish) -> None:
+    if os.geteuid() != 0 and not _way_to_root():
+        raise KubedoctorError(
+            "only root can do that, and there is no sudo", hint=f"as root: kubedoctor setup --user {wish.user}"
+        )
+
+
+def _way_to_root() -> str:
     from kubedoctor.cluster.setup.machine import Machine
 
-    if os.geteuid() == 0:
-        return step
-    machine = Machine()
-    for tool in ("sudo", "doas"):
-        if machine.program(tool):
-            return replace(step, argv=(tool, *step.argv))
-    return step
+    return next((name for name in ("sudo", "doas") if Machine().program(name)), "")
 
 
 def _ask() -> None:

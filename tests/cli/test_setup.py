@@ -89,3 +89,12 @@ def test_an_unknown_user_is_refused() -> None:
     done = call("setup", "--user", "no-such-user")
     assert done.status == 2
     assert "error: there is no user `no-such-user`" in done.err
+
+
+def test_an_ordinary_user_without_sudo_is_told_what_root_types(alpine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kubedoctor.cluster.setup.missing.current_user", lambda: "ann")
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setattr("kubedoctor.cli.setup._way_to_root", lambda: "")
+    done = call("setup", "--yes")
+    assert done.status == 1
+    assert "hint: as root: kubedoctor setup --user ann" in done.err
