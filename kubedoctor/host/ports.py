@@ -18,8 +18,8 @@ from kubedoctor.host.sockets import Listener, find_listener, listeners
 from kubedoctor.targets import Instance
 
 _HOME = "/var/lib/kubedoctor"  # where root's clusters are, unless KUBEDOCTOR_HOME says otherwise
-_KEEPERS = ("kd-keeper", "kd-relay")
-"""Our processes that listen outside for what runs in a sandbox."""
+_KEEPERS = ("kd-keeper", "kd-supervisor", "kd-relay")
+"""Our processes that have the sockets that listen outside for what runs in a sandbox."""
 _WHOLE = ("k3s", "k0s")
 """Programs that are a whole control plane in one process."""
 
@@ -73,7 +73,7 @@ def _finding(context: Context, instance: Instance, wanted: WantedPort, holder: L
     who = describe(holder.owner, now=context.now)
     place = f"in the network namespace of process {instance.net}" if instance.net else "on this machine"
     is_in_use = instance.planned and _is_of_a_cluster(context, instance, holder)
-    need = f"{instance.name} of another cluster would need another one" if is_in_use else f"{instance.name} needs"
+    need = f"`up` would need another one for {instance.name}" if is_in_use else f"{instance.name} needs"
     return Finding(
         message=f"{who} listens on port {wanted.port}{':' if is_in_use else ', which'} {need}",
         subject=f"{instance.name} :{wanted.port}",

@@ -23,7 +23,7 @@ def severity(instance: Instance, held: Listener, *others: host.Process) -> Sever
     return finding.severity
 
 
-@pytest.mark.parametrize("name", [NAME, "kd-keeper", "kd-relay", "k3s"])
+@pytest.mark.parametrize("name", [NAME, "kd-keeper", "kd-supervisor", "k3s"])
 def test_a_port_of_another_cluster_is_mentioned_only(name: str) -> None:
     assert severity(planned(NAME), listener(6443, name=name)) is Severity.INFO
 
