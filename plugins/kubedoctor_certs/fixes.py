@@ -51,7 +51,7 @@ def _our_name(target: Target, source: Source) -> str:
         in_ours = directory == posixpath.join(target.directory, "kubeconfig")
         return _OF_KUBECONFIG.get(file, f"client-{file}") if in_ours else ""
     # CERT_DIR may have moved them anywhere; their names stay.
-    ours = file.startswith(("serving-", "client-")) or file.endswith("-ca.crt")
+    ours = f"{directory}/".startswith(f"{target.directory}/") or file.startswith(("serving-", "client-"))
     return file.removesuffix(".crt") if ours and file.endswith(".crt") else ""
 
 
