@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help venv up down test lint types unit integration bench docs clean
+.PHONY: help venv up down test faults lint types unit integration bench docs clean
 
 help:
 	@echo 'make up      a running cluster'
 	@echo 'make down    stop it'
-	@echo 'make test    lint, types, all tests (real binaries are built once and cached)'
+	@echo 'make test    lint, types, tests (real binaries are built once and cached)'
+	@echo 'make faults  every fault that a check knows, made for real: half an hour'
 	@echo 'make venv    .venv with kubedoctor (editable) and the development tools'
 
 $(VENV)/.made: pyproject.toml
@@ -39,7 +40,10 @@ integration: venv
 	$(BIN)/pytest -m integration
 
 test: lint types
-	$(BIN)/pytest
+	$(BIN)/pytest -m 'not faults'
+
+faults: venv
+	$(BIN)/pytest -m faults
 
 bench: venv
 	$(BIN)/python benchmarks/up.py
