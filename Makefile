@@ -20,7 +20,9 @@ $(VENV)/.made: pyproject.toml
 
 venv: $(VENV)/.made
 
+# As root, what the machine lacks for a node is installed; an ordinary user is told, and gets what is possible.
 up: venv
+	-@if [ "$$(id -u)" = 0 ]; then $(BIN)/kubedoctor setup --yes --quiet; fi
 	$(BIN)/kubedoctor up
 
 down: venv
