@@ -17,6 +17,7 @@ from pathlib import Path
 
 from support.clusters import eventually
 from support.command import Kubedoctor
+from support.images import PROBE
 
 from kubedoctor.config import ClusterConfig
 
@@ -58,7 +59,7 @@ print(json.dumps({{kind: sorted(items) for kind, items in everything(Path({home!
 """
 
 
-RUN_POD = """
+POD = """
 import sys
 sys.path[:0] = [{root!r}]
 from kubedoctor.host.grpc import grpc_call
@@ -66,12 +67,21 @@ from kubedoctor.host.grpc import grpc_call
 def field(number, data):
     return bytes([number << 3 | 2, len(data)]) + data
 
-metadata = field(1, b"web") + field(2, b"uid-1") + field(3, b"theirs")
-in_the_hosts_network = field(2, field(1, bytes([1 << 3, 2])))
-reply = grpc_call({socket!r}, "/runtime.v1.RuntimeService/RunPodSandbox",
-                  field(1, field(1, metadata) + field(8, in_the_hosts_network)), deadline=20)
-assert reply.code == 0, reply.message
+def ask(method, request):
+    reply = grpc_call({socket!r}, "/runtime.v1.RuntimeService/" + method, request, deadline=20)
+    assert reply.code == 0, reply.message
+    return reply.body
+
+if sys.argv[1] == "run":
+    metadata = field(1, b"web") + field(2, b"uid-1") + field(3, b"theirs")
+    in_the_hosts_network = field(2, field(1, bytes([1 << 3, 2])))
+    told = ask("RunPodSandbox", field(1, field(1, metadata) + field(8, in_the_hosts_network)))
+    print(told[2:].decode())
+else:
+    ask("StopPodSandbox", field(1, sys.argv[2].encode()))
+    ask("RemovePodSandbox", field(1, sys.argv[2].encode()))
 """
+OTHERS_CGROUP = "/kubedoctor-test-others"
 
 
 def own_cgroup(home: Path) -> str:
@@ -84,6 +94,7 @@ class Host:
     """The machine of a test: `pid` holds its namespaces."""
 
     pid: int
+    directory: Path  # what its containers have their files in is below
     binaries: Mapping[str, Path]
 
     @property
@@ -118,26 +129,53 @@ class Host:
         return found
 
     def programs(self) -> list[tuple[int, str]]:
-        """Return pid and name of the processes in it."""
-        ours = (self.pid, os.getpid())
+        """Return pid and name of the processes in it, those in its containers too."""
         mine = Path(f"/proc/{self.pid}/ns/mnt").stat()
         found = []
         for entry in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
-                if int(entry.name) not in ours and state != "Z" and os.path.samestat((entry / "ns/mnt").stat(), mine):
+                is_here = os.path.samestat((entry / "ns/mnt").stat(), mine) or self._is_contained(entry)
+                if int(entry.name) not in (self.pid, os.getpid()) and state != "Z" and is_here:
                     found.append((int(entry.name), (entry / "comm").read_text().strip()))
         return found
 
-    def run_pod_of_others(self) -> None:
-        """Run the pod `theirs/web` in its containerd, as `crictl runp` does."""
-        self.run(sys.executable, "-c", RUN_POD.format(root=str(TESTS.parent), socket=SOCKET))
+    def _is_contained(self, process: Path) -> bool:
+        """Return whether the root of a process is an overlay of ours."""
+        root = (process / "mountinfo").read_text().partition("\n")[0]
+        return f"lowerdir={self.directory}/" in root or f":{self.directory}/" in root
 
     @contextlib.contextmanager
-    def containerd(self, directory: Path) -> Iterator[None]:
+    def pod_of_others(self) -> Iterator[None]:
+        """Run the pod `theirs/web` in its containerd, as `crictl runp` does."""
+        code = POD.format(root=str(TESTS.parent), socket=SOCKET)
+        pod = self.run(sys.executable, "-c", code, "run")
+        try:
+            yield
+        finally:
+            self.run(sys.executable, "-c", code, "remove", pod.strip())
+            for directory in Path("/sys/fs/cgroup").glob("*/k8s.io"):  # where pods without a kubelet's wish are
+                with contextlib.suppress(OSError):
+                    directory.rmdir()
+
+    @contextlib.contextmanager
+    def container_of_others(self) -> Iterator[None]:
+        """Run the container `theirs` of the probe, which is no pod, in a namespace of its containerd of its own."""
+        name = ("--namespace", "others")
+        runc = ("--runc-binary", str(self.binaries["runc"]))
+        self.ctr(*name, "run", "--detach", *runc, "--cgroup", OTHERS_CGROUP, PROBE.name, "theirs", PROBE.path, "wait")
+        try:
+            yield
+            assert "RUNNING" in self.ctr(*name, "tasks", "list")
+        finally:
+            self.ctr(*name, "tasks", "delete", "--force", "theirs")
+
+    @contextlib.contextmanager
+    def containerd(self) -> Iterator[None]:
         """Run a containerd in it, as an administrator would: at the usual socket, with the usual directories."""
         from kubedoctor_runtime.component import containerd
 
+        directory = self.directory / "containerd"
         component = containerd(ClusterConfig(directory=directory))
         config = ClusterConfig(directory=directory)
         for file in component.files:
@@ -171,7 +209,7 @@ def machine(directory: Path, binaries: Mapping[str, Path]) -> Iterator[Host]:
         assert holder.stdout is not None
         assert holder.stdin is not None
         assert holder.stdout.readline() == "ready\n"
-        host = Host(holder.pid, binaries)
+        host = Host(holder.pid, directory, binaries)
         try:
             yield host
         finally:
