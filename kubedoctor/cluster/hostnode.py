@@ -46,7 +46,7 @@ def settle(config: ClusterConfig) -> tuple[ClusterConfig, tuple[str, ...]]:
     if config.kube_proxy_mode == "ipvs":
         raise ConfigError(
             "kube-proxy in ipvs mode is for a sandbox: on the host nothing tells its virtual servers from others'",
-            hint=f"run it in a sandbox: unset {VARIABLE}, no --host; or --set nothing and take iptables or nftables",
+            hint=f"take iptables or nftables; or run it in a sandbox: unset {VARIABLE}, no --host",
         )
     runtime = _found(socket, place)
     _refuse_foreign_pods(runtime, place)

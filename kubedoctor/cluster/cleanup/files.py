@@ -115,7 +115,7 @@ def tell_file(one: Before, _record: HostRecord) -> list[str]:
 
 
 def clear_file(one: Before, record: HostRecord) -> None:
-    """Remove the file, unless somebody holds a lock on it: it is no longer ours alone then."""
+    """Remove the file, unless somebody holds a lock on it: it is theirs by now."""
     if not tell_file(one, record):
         return
     path = Path(one.name)
@@ -127,7 +127,7 @@ def clear_file(one: Before, record: HostRecord) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         path.unlink()
     except BlockingIOError:
-        raise KubedoctorError(f"{path} stays: it is in use") from None
+        return
     finally:
         os.close(descriptor)
 

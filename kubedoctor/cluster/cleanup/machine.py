@@ -11,6 +11,7 @@ from fcntl import ioctl
 from pathlib import Path
 
 from kubedoctor.cluster.cleanup.record import Before, HostRecord
+from kubedoctor.cluster.identity import boot_id
 from kubedoctor.components import Cleanup
 
 _MNT_DETACH, _UMOUNT_NOFOLLOW = 2, 8
@@ -146,10 +147,10 @@ def _setting(name: str) -> str | None:
         return None
 
 
-def tell_setting(one: Before, _record: HostRecord) -> list[str]:
-    """Return a line when the setting is what the cluster sets it to and was something else before."""
+def tell_setting(one: Before, record: HostRecord) -> list[str]:
+    """Return a line when the setting is what the cluster sets it to and was something else before, in this boot."""
     now = _setting(one.name)
-    if not one.there or now != one.value or now == one.there[0]:
+    if not one.there or now != one.value or now == one.there[0] or record.boot_id != boot_id():
         return []
     return [f"would set {one.name.replace('/', '.')} back to {one.there[0]}"]
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from kubedoctor.cluster.cleanup import machine
-from kubedoctor.cluster.cleanup.record import has_record, read
+from kubedoctor.cluster.cleanup.record import Before, HostRecord, has_record, read, write
 from kubedoctor.cluster.cleanup.run import clear, take, what_would_go
+from kubedoctor.cluster.identity import boot_id
 from kubedoctor.cluster.paths import PlacePaths
 from kubedoctor.components import Cleanup, Trace
 from kubedoctor.errors import KubedoctorError
@@ -36,18 +37,30 @@ def test_second_look_does_not_take_what_has_come_for_what_was_there(place: Place
     assert (first.exists(), second.exists(), has_record(place)) == (False, False, False)
 
 
+def with_pods(place: PlacePaths, socket: Path, *cleanups: Cleanup, boot: str) -> None:
+    """Write a record that tells of pods, too, in a runtime that is not there any more."""
+    take(place, cleanups, cgroup="ours")
+    record = read(place) or HostRecord(boot_id=boot)
+    pods = Before(trace=Trace.PODS.value, name=str(socket))
+    write(place, replace(record, boot_id=boot, traces=(pods, *record.traces)))
+
+
 def test_what_cannot_be_removed_stays_on_record_and_is_named(place: PlacePaths, tmp_path: Path) -> None:
-    held, free = tmp_path / "held", tmp_path / "free"
-    take(place, [file(held), file(free)], cgroup="")
+    free, socket = tmp_path / "free", tmp_path / "containerd.sock"
+    with_pods(place, socket, file(free), boot=boot_id())
     free.write_text("")
-    with held.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(KubedoctorError, match=f"left on this machine: {held} stays: it is in use"):
+    for _ in range(2):
+        with pytest.raises(KubedoctorError, match=f"left on this machine: there is no container runtime at {socket}"):
             clear(place)
     assert not free.exists()
     record = read(place)
     assert record is not None
-    assert [one.name for one in record.traces] == [str(held)]
+    assert [one.name for one in record.traces] == [str(socket)]
+    assert list(what_would_go(place)) == [f"cannot tell: there is no container runtime at {socket}"]
+
+
+def test_pods_ended_with_the_machine_when_it_was_started_anew(place: PlacePaths, tmp_path: Path) -> None:
+    with_pods(place, tmp_path / "containerd.sock", boot="another")
     clear(place)
     assert not has_record(place)
 
