@@ -6,6 +6,7 @@ The machine is one of the test: a network and mounts of its own.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -157,6 +158,23 @@ def test_next_command_clears_what_a_killed_keeper_left(containerd: Host, cli: Ku
     left = difference(before, containerd.everything(cli.home))
     assert {"mounts", "interfaces", "rules", "programs", "below"} <= left.keys()
     assert "would remove pod default/client (" in cli.ok("down", "--dry-run").out
+    cli.ok("down")
+    assert difference(before, containerd.everything(cli.home)) == {}
+
+
+def test_pods_of_a_runtime_that_does_not_answer_are_told_and_removed_later(containerd: Host, cli: Kubedoctor) -> None:
+    before = containerd.everything(cli.home)
+    cli.ok("up")
+    (runtime,) = (pid for pid, name in containerd.programs() if name == "containerd")
+    os.kill(runtime, signal.SIGSTOP)
+    try:
+        said = refusal(cli("down"))
+        assert (
+            f"something of the cluster is left on this machine: the container runtime does not work: {SOCKET}" in said
+        )
+        assert cli("status", "-o", "json").json["phase"] == "stopped"
+    finally:
+        os.kill(runtime, signal.SIGCONT)
     cli.ok("down")
     assert difference(before, containerd.everything(cli.home)) == {}
 

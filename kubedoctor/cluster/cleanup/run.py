@@ -16,8 +16,9 @@ from kubedoctor.errors import KubedoctorError
 if TYPE_CHECKING:
     from kubedoctor.components import Cleanup
 
+PODS = "pods"
 ORDER = (
-    *("pods", "image", "mounts", "chains", "counter", "table", "bridge", "cgroup"),
+    *(PODS, "image", "mounts", "chains", "counter", "table", "bridge", "cgroup"),
     *("directory", "reservations", "file", "empty-directory", "setting"),
 )
 """What is cleared first: pods hold mounts, rules and interfaces, mounts hold directories."""
@@ -50,6 +51,9 @@ def clear(place: PlacePaths) -> None:
     left: list[Before] = []
     problems: list[str] = []
     for one in _in_order(record):
+        if any(other.trace == PODS for other in left):  # to end them, their runtime needs the rest: plugins, mounts
+            left.append(one)
+            continue
         try:
             clear_one(one, record)
         except (KubedoctorError, OSError) as problem:

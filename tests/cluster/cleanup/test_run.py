@@ -48,15 +48,16 @@ def with_pods(place: PlacePaths, socket: Path, *cleanups: Cleanup, boot: str) ->
 def test_what_cannot_be_removed_stays_on_record_and_is_named(place: PlacePaths, tmp_path: Path) -> None:
     free, socket = tmp_path / "free", tmp_path / "containerd.sock"
     with_pods(place, socket, file(free), boot=boot_id())
-    free.write_text("")
+    free.write_text("what the runtime needs to end the pods")
     for _ in range(2):
         with pytest.raises(KubedoctorError, match=f"left on this machine: there is no container runtime at {socket}"):
             clear(place)
-    assert not free.exists()
+    assert free.exists()
     record = read(place)
     assert record is not None
-    assert [one.name for one in record.traces] == [str(socket)]
-    assert list(what_would_go(place)) == [f"cannot tell: there is no container runtime at {socket}"]
+    assert [one.name for one in record.traces] == [str(socket), str(free)]
+    told = [f"cannot tell: there is no container runtime at {socket}", f"would remove {free}"]
+    assert list(what_would_go(place)) == told
 
 
 def test_pods_ended_with_the_machine_when_it_was_started_anew(place: PlacePaths, tmp_path: Path) -> None:
