@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -19,13 +18,18 @@ _BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from kubedoctor.cluster.cl
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def clear_in_child(place: PlacePaths) -> bool:
-    """Have a child clear the place, its words going where ours go; return whether nothing is left.
+_LEFT = "something of it is left on this machine: `kubedoctor down` removes it, or tells why not"
 
-    For the keeper, which holds the lock and does not import what this needs.
+
+def clear_in_child(place: PlacePaths) -> str:
+    """Have a child clear the place, its words going where ours go; return a line where something stays, else "".
+
+    For the keeper, which holds the lock and does not import what this needs. What stays is on record.
     """
     if not has_record(place):
-        return True
+        return ""
+    import subprocess  # at the end of a cluster on the host only
+
     root = str(Path(kubedoctor.__file__).resolve().parents[1])
     path = ":".join(filter(None, (os.environ.get("PATH", ""), _PATH)))
     try:
@@ -38,5 +42,5 @@ def clear_in_child(place: PlacePaths) -> bool:
         )
     except (OSError, subprocess.TimeoutExpired) as problem:
         sys.stderr.write(f"clearing the host: {problem}\n")
-        return False
-    return done.returncode == 0
+        return _LEFT
+    return _LEFT if done.returncode else ""
