@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from kubedoctor.cluster.binaries.fitness import unfit
 from kubedoctor.cluster.binaries.probe import known_flags, rejects, version_of
 from kubedoctor.cluster.binaries.skew import check_skew
-from kubedoctor.cluster.binaries.fitness import unfit
 from kubedoctor.cluster.binaries.versions import Version
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800)]  # the first run builds
