@@ -177,6 +177,8 @@ def _wanted(context: Context) -> Iterator[Runtime]:
         if kubelet.name in ALL_IN_ONE:
             socket = socket_path(kubelet.flag("container-runtime-endpoint")) or ALL_IN_ONE[kubelet.name]
             source = ""
+        elif told := kubelet.flag("container-runtime-endpoint"):  # whatever its files say, and if they say anything
+            socket, source = socket_path(told), "--container-runtime-endpoint"
         else:
             setting = kubelet_setting(context, kubelet)
             socket, source = setting.socket, setting.runtime_from

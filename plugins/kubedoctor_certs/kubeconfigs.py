@@ -57,7 +57,7 @@ def kubeconfig_broken(context: Context) -> Iterator[Finding]:
     kube-apiserver knows nothing of it. kubectl asks for a user name where the user is missing, and goes to
     localhost:8080 where no context is chosen.
     """
-    sight = Sight(context)
+    sight = Sight(context, tells_broken=True)
     for used in _distinct(survey(context, sight).kubeconfigs):
         config = sight.kubeconfig(used.path, used.root)
         if isinstance(config, Absent):

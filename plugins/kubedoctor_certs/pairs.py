@@ -30,7 +30,7 @@ def key_mismatch(context: Context) -> Iterator[Finding]:
 
     Its message names neither of the two files, or the certificate's when the key is wrong.
     """
-    sight = Sight(context)
+    sight = Sight(context, tells_broken=True)
     found = survey(context, sight)
     keys = _keys(sight, found.shown)
     for shown in {(one.certificate, one.key): one for one in reversed(found.shown)}.values():

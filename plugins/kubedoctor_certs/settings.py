@@ -46,7 +46,7 @@ def _file(instance: Instance, value: str) -> str:
 def _etcd(sight: Sight, instance: Instance, flags: Mapping[str, str]) -> Mapping[str, str]:
     """A configuration file excludes flags and environment; a flag wins over its variable."""
     if file := _file(instance, flags.get("config-file", "") or instance.environment.get("ETCD_CONFIG_FILE", "")):
-        found = sight.get(etcd_files, file, instance.root)
+        found = sight.settings(etcd_files, file, instance.root)
         return {} if isinstance(found, FactError) else found
     variables = {
         name.removeprefix(_ETCD_PREFIX).lower().replace("_", "-"): value
@@ -61,7 +61,7 @@ def _kubelet(sight: Sight, instance: Instance, flags: Mapping[str, str]) -> Mapp
     file = _file(instance, flags.get("config", ""))
     if not file:
         return flags
-    found = sight.get(kubelet_files, file, instance.root)
+    found = sight.settings(kubelet_files, file, instance.root)
     if isinstance(found, FactError):
         return flags
     values = {
@@ -79,7 +79,7 @@ def _configured_client(sight: Sight, instance: Instance, flags: Mapping[str, str
     file = _file(instance, flags.get("config", ""))
     if not file:
         return flags
-    found = sight.get(client_kubeconfig, file, instance.root)
+    found = sight.settings(client_kubeconfig, file, instance.root)
     if isinstance(found, FactError):
         return flags
     return {**flags, "kubeconfig": found}

@@ -11,24 +11,38 @@ T = TypeVar("T")
 
 
 class Sight:
-    """The facts of one check. `finish` at its end raises the first error that left something unknown."""
+    """The facts of one check. `finish` at its end raises the first error that left something unknown.
 
-    def __init__(self, context: Context) -> None:
+    *tells_broken*: the check has a finding for certificates, keys and kubeconfigs that are no good. To every other one
+    they are unseen, like those that cannot be read.
+    """
+
+    def __init__(self, context: Context, *, tells_broken: bool = False) -> None:
         self.context = context
+        self._tells_broken = tells_broken
         self._unseen: dict[str, FactError] = {}
 
     def get(self, fact: Fact[P, T], *args: P.args, **kwargs: P.kwargs) -> T | FactError:
         """Return the value, or the error that stands in its place.
 
-        Absent and Malformed are seen: something is not there, or is no good. Anything else makes the check unknown.
+        Absent is seen: something is not there. Anything else makes the check unknown, unless it tells of it.
         """
         try:
             return self.context.get(fact, *args, **kwargs)
-        except (Absent, Malformed) as problem:
-            return problem
         except FactError as problem:
-            self._unseen.setdefault(problem.reason, problem)
+            if not isinstance(problem, (Absent, Malformed) if self._tells_broken else Absent):
+                self._miss(problem)
             return problem
+
+    def settings(self, fact: Fact[P, T], *args: P.args, **kwargs: P.kwargs) -> T | FactError:
+        """Do as `get` for a file of settings: one that is no good leaves everything unknown that it may name."""
+        found = self.get(fact, *args, **kwargs)
+        if isinstance(found, Malformed):
+            self._miss(found)
+        return found
+
+    def _miss(self, problem: FactError) -> None:
+        self._unseen.setdefault(problem.reason, problem)
 
     def kubeconfig(self, path: str, root: int) -> host.KubeconfigFact | FactError:
         """Return what a kubeconfig says."""
