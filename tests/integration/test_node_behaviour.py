@@ -173,6 +173,22 @@ def killed_by_its_limit(cli: Kubedoctor) -> None:
     assert (ended["reason"], ended["exitCode"]) == ("OOMKilled", 137)
 
 
+def hooks_run(cli: Kubedoctor) -> None:
+    becomes(cli, "pod/hooked", "condition=Ready")
+    assert inside(cli, "hooked", "cat", "/data/begun") == "by postStart"
+    began = time.monotonic()
+    assert kubectl(cli, "delete", "pod", "hooked").status == 0
+    assert time.monotonic() - began >= 2, "preStop was not waited for"
+
+
+def is_looked_into(cli: Kubedoctor) -> None:
+    """An ephemeral container in the namespaces of a pod that runs already."""
+    becomes(cli, "pod/client", "condition=Ready")
+    debugger = ("--image", PROBE.name, "--image-pull-policy=Never", "-c", "debugger", "--", PROBE.path, "wait")
+    assert kubectl(cli, "debug", "client", "--profile=general", *debugger).status == 0
+    comes_true(lambda: "running" in str(got(cli, "get", "pod", "client")["status"].get("ephemeralContainerStatuses")))
+
+
 EXEC_READY = {"exec": {"command": [PROBE.path, "cat", "/data/ready"]}, "periodSeconds": 1}
 EXEC_ALIVE = {"exec": {"command": [PROBE.path, "cat", "/data/alive"]}, "periodSeconds": 1, "failureThreshold": 2}
 HTTP = {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1}
@@ -237,6 +253,24 @@ LIFE = (
         (pod("polite", container("hear", "1"), terminationGracePeriodSeconds=30),),
         told_to_end,
     ),
+    Case(
+        "hooks",
+        (
+            pod(
+                "hooked",
+                container(
+                    "wait",
+                    lifecycle={
+                        "postStart": {"exec": {"command": [PROBE.path, "write", "/data/begun", "by postStart"]}},
+                        "preStop": {"sleep": {"seconds": 2}},
+                    },
+                ),
+                terminationGracePeriodSeconds=20,
+            ),
+        ),
+        hooks_run,
+    ),
+    Case("ephemeral container", (), is_looked_into),
     Case(
         "end of the grace period",
         (pod("stubborn", container("hear", "3600"), terminationGracePeriodSeconds=2),),
@@ -346,6 +380,7 @@ WORKLOADS = (
 def given_configuration(cli: Kubedoctor) -> None:
     becomes(cli, "pod/configured", "condition=Ready")
     assert inside(cli, "configured", "cat", "/config/key") == "value"
+    assert inside(cli, "configured", "cat", "/etc/one") == "value"
     assert inside(cli, "configured", "cat", "/secret/word") == "hush"
     assert inside(cli, "configured", "env", "KEY") == "value\n"
     assert inside(cli, "configured", "env", "WORD") == "hush\n"
@@ -448,6 +483,7 @@ GIVEN = (
                     "wait",
                     volumeMounts=[
                         {"name": "settings", "mountPath": "/config"},
+                        {"name": "settings", "mountPath": "/etc/one", "subPath": "key"},
                         {"name": "words", "mountPath": "/secret"},
                     ],
                     env=[
