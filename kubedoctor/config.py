@@ -114,6 +114,8 @@ class ClusterConfig(NodeConfig):
         {}, help="outside port of a component: C=PORT, or C.NAME=PORT for one of several", flag="--port"
     )
     publish: tuple[str, ...] = option((), help="make a port of the inside reachable: [ADDRESS:][OUTSIDE:]INSIDE")
+    uplink: bool = option(False, help="let pods get out of the sandbox, by a link to the host; needs root")
+    attach: bool = option(False, help="let the host get at addresses of pods and services; needs root")
     reach: tuple[str, ...] = option((), help="make a port of the host's loopback reachable inside: [NAME=]PORT")
 
     # etcd

@@ -150,6 +150,14 @@ class Pulls:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Wire:
+    """A link between a sandbox and the host."""
+
+    uplink: bool = False  # pods get out by it
+    routes: tuple[str, ...] = ()  # ranges of addresses that the host gets at by it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """Everything one place runs. Pure data: the same wishes and the same machine give the same plan."""
 
@@ -165,6 +173,7 @@ class Plan:
     publish: tuple[Publication, ...] = ()
     reach: tuple[Reach, ...] = ()
     pulls: Pulls | None = None
+    wire: Wire | None = None
     private: tuple[PrivateDirectory, ...] = ()  # of the sandbox
     cgroup: str = ""  # of the node: a path below every hierarchy, made by the keeper and removed by it
     node: bool = False  # a kubelet runs in the place

@@ -9,7 +9,7 @@ import sys
 import traceback
 from typing import Any, NoReturn
 
-from kubedoctor.cluster import kernel, sandbox
+from kubedoctor.cluster import kernel, sandbox, wire
 from kubedoctor.cluster.channel import Channel, ChannelClosed
 from kubedoctor.cluster.documents import Plan
 from kubedoctor.cluster.relays import Listener, RelayProcess
@@ -36,6 +36,8 @@ def live(plan: Plan, channel_socket: socket.socket, *, instance: str, sandboxed:
         kernel.die_with_parent()
         if sandboxed:
             sandbox.set_up(plan)
+            if (wanted := plan.wire) is not None:
+                sandbox.take("set up the wire to the host", lambda: wire.join(go["wire"], wanted))
         else:
             kernel.adopt_orphans()
         os.chdir(plan.directory)

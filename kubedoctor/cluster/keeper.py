@@ -16,12 +16,13 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from kubedoctor.cluster import cgroups, inside, kernel, sandbox, subordinate
 from kubedoctor.cluster.channel import Channel, ChannelClosed, ProtocolError
+from kubedoctor.cluster.cleanup.child import clear_in_child
 from kubedoctor.cluster.control import allowed, listen, peer_uid
 from kubedoctor.cluster.documents import Event, Phase, PlaceStatus, Plan, ProcessStatus
 from kubedoctor.cluster.identity import boot_id, identify
@@ -106,10 +107,15 @@ class Keeper:
             (subordinate.map_users if self._plan.node else kernel.map_user)(pid)
         identity = identify(pid)
         supervisor = ProcessStatus(pid=pid, pid_inside=1 if sandboxed else pid, start_ticks=identity.start_ticks)
-        self._record.status = _replaced(self._record.status, supervisor=supervisor)
+        self._record.status = replace(self._record.status, supervisor=supervisor)
         self._record.write()
         channel = Channel(ours)
-        channel.send({"go": True, "listeners": list(task.listeners)}, descriptors)
+        try:
+            lent = self._lent.connect(pid)
+            channel.send({"go": True, "listeners": list(task.listeners), **lent}, descriptors)
+        except OSError as problem:
+            self._take_in({"event": "failed", "message": f"cannot connect it to the host: {problem.strerror}"}, ())
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
         for descriptor in descriptors:
             os.close(descriptor)  # the relay inside has them
         return channel, pid, pidfd
@@ -330,13 +336,16 @@ class Keeper:
         with contextlib.suppress(ChannelClosed):
             self._hear_supervisor()  # its last words
         ended = os.waitid(os.P_PID, self._pid, os.WEXITED)
-        self._clear_host()
+        self._lent.disconnect()
+        self._record.settle()  # who ran, for whoever clears the host to end what still does
+        left = clear_in_child(self._paths)
         self._record.ended()
         failure = self._record.status.failure
         if not self._asked_to_stop and not failure:
             how = f"signal {ended.si_status}" if ended and ended.si_code != os.CLD_EXITED else "an exit of its own"
             failure = f"the supervisor ended by {how}; see {self._paths.keeper_log}"
-        self._record.status = _replaced(self._record.status, keeper=ProcessStatus(), supervisor=ProcessStatus())
+        failure = "; ".join(filter(None, (failure, left)))
+        self._record.status = replace(self._record.status, keeper=ProcessStatus(), supervisor=ProcessStatus())
         self._record.enter(Phase.STOPPED, failure=failure)
         cgroups.enter_root(self._record.status.cgroups)
         cgroups.remove(self._record.status.cgroups)
@@ -349,19 +358,6 @@ class Keeper:
             with contextlib.suppress(ChannelClosed):
                 while client.channel.wants_write and time.monotonic() < deadline:
                     client.channel.wait(deadline - time.monotonic())
-
-    def _clear_host(self) -> None:
-        """Have what the place left on the host removed; what stays is on record, and the next command tells of it."""
-        from kubedoctor.cluster.cleanup.child import clear_in_child
-
-        self._record.settle()  # who ran, for the child to end what still does
-        clear_in_child(self._paths)
-
-
-def _replaced(status: PlaceStatus, **changes: Any) -> PlaceStatus:
-    from dataclasses import replace
-
-    return replace(status, **changes)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What the keeper lends to the inside: ports of the host's loopback, image pulls. Standard library only."""
+"""What the keeper lends to the inside: ports of the host's loopback, image pulls, a wire. Standard library only."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from kubedoctor.cluster.documents import Plan
 from kubedoctor.cluster.pulls import PullProcess
 from kubedoctor.cluster.relays import Listener, RelayProcess
+from kubedoctor.cluster.wire import Outside
 
 
 class Lent:
@@ -16,7 +17,17 @@ class Lent:
 
     def __init__(self, plan: Plan, secret: str) -> None:
         self._relay = RelayProcess()
+        self._wire = Outside(plan.wire) if plan.wire else None
         self._pulls = PullProcess(plan.pulls, secret) if plan.pulls else None
+
+    def connect(self, pid: int) -> dict[str, Any]:
+        """Make what the sandbox of process *pid* has to find when it begins; return what it has to be told of it."""
+        return {"wire": self._wire.connect(pid)} if self._wire is not None else {}
+
+    def disconnect(self) -> None:
+        """Remove what would be there for a moment after the sandbox has gone."""
+        if self._wire is not None:
+            self._wire.disconnect()
 
     def heard(self, message: Mapping[str, Any], descriptors: Sequence[int]) -> None:
         """Serve the listeners that the supervisor made; the descriptors stay the caller's."""

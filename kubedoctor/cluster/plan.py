@@ -32,6 +32,7 @@ from kubedoctor.cluster.planning.ports import (
 from kubedoctor.cluster.planning.probes import API_COMPONENT, api_probe, planned_probe
 from kubedoctor.cluster.planning.pulls import planned_pulls
 from kubedoctor.cluster.planning.select import select
+from kubedoctor.cluster.planning.wire import planned_wire
 from kubedoctor.components import Certificate, Component, Kind, Kubeconfig, Manifest
 from kubedoctor.config import ClusterConfig, PlaceKind
 from kubedoctor.errors import PlanError
@@ -217,6 +218,7 @@ def make_plan(
         publish=publications(config, bound or {}),
         reach=reaches(config, settled),
         pulls=pulls,
+        wire=planned_wire(config),
         private=private_directories(config, settled.values()),
         cgroup=config.pods_cgroup if has_node else "",
         node=has_node,

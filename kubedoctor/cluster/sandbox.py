@@ -7,6 +7,7 @@ import errno
 import os
 import signal
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,10 +107,15 @@ def set_up(plan: Plan) -> None:
         ("set the host name", lambda: socket.sethostname(plan.cluster)),
         ("share mounts inside", _share_mounts),
     ):
-        try:
-            act()
-        except OSError as problem:
-            raise SandboxStep(step, problem) from problem
+        take(step, act)
+
+
+def take(step: str, act: Callable[[], object]) -> None:
+    """Take a step; raise SandboxStep, which names it, when the kernel refuses it."""
+    try:
+        act()
+    except OSError as problem:
+        raise SandboxStep(step, problem) from problem
 
 
 def _make_mounts_private() -> None:

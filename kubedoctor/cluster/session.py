@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kubedoctor.cluster import bringup, clusterfile, ports
+from kubedoctor.cluster import bringup, clusterfile, ports, ways
 from kubedoctor.cluster import place as places
 from kubedoctor.cluster.certificates import users_of
 from kubedoctor.cluster.cleanup.run import clear as clear_host
@@ -110,10 +110,10 @@ def change(
     openings = _open_more(session, choice, record, current)
     bound = {**record.ports, **{opening.key: opening.outside for opening in openings}}
     plan = plan_of(session.config, choice, bound)
-    if plan.reach != current.reach:
+    if (plan.reach, plan.wire) != (current.reach, current.wire):
         raise ConfigError(
-            "what of the host is reached inside is settled when a cluster starts",
-            hint=f"kubedoctor down --name {session.config.name}, then `up` with the new --reach",
+            "the ways between host and sandbox are settled when a cluster starts",
+            hint=f"kubedoctor down --name {session.config.name}, then `up` with the new --reach, --uplink or --attach",
         )
     with ControlClient(session.place.socket) as keeper:
         since = _last_seq(session.place)
@@ -234,6 +234,7 @@ def bring_to_readiness(
     if not places.is_held(session.place):
         if session.config.node and session.config.place_kind is PlaceKind.SANDBOX:
             require_for_node(Wish(proxy_mode=session.config.kube_proxy_mode))
+        ways.require(session.config)
         early = EarlyKeeper(session.place)
         try:
             choice = choose(session.resolved, session.config, manager, progress=progress)

@@ -83,12 +83,13 @@ def _roles() -> tuple[dict[str, Any], ...]:
 def _corefile(config: ClusterConfig) -> str:
     """Return the configuration: upstream's, but for names outside of the cluster.
 
-    A sandbox has no way out, so the name servers of the machine would cost every client its whole patience; such names
-    are told to be unknown at once. Two servers, for CoreDNS asks `template` before `kubernetes`, whatever their order.
+    Without an uplink a sandbox has no way out, so the name servers of the machine would cost every client its whole
+    patience; such names are told to be unknown at once. Two servers, for CoreDNS asks `template` before `kubernetes`,
+    whatever their order.
     """
     outside = (
         "template ANY ANY {\n        rcode NXDOMAIN\n    }"
-        if config.place_kind == "sandbox"
+        if config.place_kind == "sandbox" and not config.uplink
         else "forward . /etc/resolv.conf {\n        max_concurrent 1000\n    }\n    cache 30"
     )
     return f"""\

@@ -233,7 +233,7 @@ def _wishes(config: ClusterConfig) -> dict[str, Any]:
 
 def _resolv_conf(config: ClusterConfig) -> str:
     """Return the list of systemd-resolved where it has one: its stub in /etc is not to be reached from a pod."""
-    return RESOLVED if config.place_kind == "host" and os.path.exists(RESOLVED) else ""  # noqa: PTH110
+    return RESOLVED if (config.place_kind == "host" or config.uplink) and os.path.exists(RESOLVED) else ""  # noqa: PTH110
 
 
 def _gates(config: ClusterConfig) -> dict[str, bool]:

@@ -104,7 +104,9 @@ def test_a_compressed_archive_is_read_too() -> None:
     assert looked_at(b"\x28\xb5\x2f\xfd and zstd, which only containerd reads") is None
 
 
-@pytest.mark.parametrize("content", [b"", b"root:x:0:0:", b"\0" * 4096, gzip.compress(b"a note", mtime=0), b"\x7fELF" * 999])
+@pytest.mark.parametrize(
+    "content", [b"", b"root:x:0:0:", b"\0" * 4096, gzip.compress(b"a note", mtime=0), b"\x7fELF" * 999]
+)
 @pytest.mark.parametrize("quick", [False, True])
 def test_what_is_no_archive_is_said_to_be_none(content: bytes, quick: bool) -> None:
     said = refused(content, quick=quick and content.startswith(b"\x1f"))
