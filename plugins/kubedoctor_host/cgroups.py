@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from kubedoctor import Context, Evidence, FactError, Finding, Fix, Phase, Safety, Severity, check, host, run
+from kubedoctor import Context, Evidence, FactError, Finding, Fix, Instance, Phase, Safety, check, host, run
 from kubedoctor_host.wording import listed
 
 ARCHITECTURE = "https://kubernetes.io/docs/concepts/architecture/cgroups/"
 MOUNT = "/sys/fs/cgroup"
-NODES = ("kubelet", "kubelite", "k3s", "k3s-server", "k3s-agent", "k0s")
-"""Programs that are a kubelet, or have one in them."""
+NODES = ("kubelet", "k3s")
+"""Components that are a kubelet, or have one in them; k0s starts one of its own."""
 
 NEEDED: Mapping[host.CgroupLayout, tuple[str, ...]] = {
     host.CgroupLayout.V1: ("cpu", "cpuacct", "cpuset", "devices", "freezer", "memory", "pids"),
@@ -37,6 +37,7 @@ DISABLED, UNMOUNTED, WITHHELD, UNKNOWN = (
         "has some missing controllers",
         "failed to find memory cgroup (v2)",
     ),
+    of=NODES,
     phases=(Phase.PREFLIGHT, Phase.RUNNING),
     tags=("cgroups",),
     aliases=("SystemVerification",),
@@ -48,10 +49,7 @@ def cgroup_controllers_missing(context: Context) -> Iterator[Finding]:
     for an ordinary user, only those can be used that the outer cgroup hands down. A control plane without a node needs
     none.
     """
-    nodes = [one for one in context.get(host.processes) if _is_node(one)]
-    planned = context.target.all(*NODES)
-    views = {0: ""} if planned or not nodes else {}
-    views |= {0 if one.root_is_ours else one.pid: f" for the {one.name} (pid {one.pid})" for one in nodes}
+    views = {one.root: _whose(one) for one in context.target.all(*NODES)}
     problems = []
     for process, whose in views.items():
         try:
@@ -59,23 +57,24 @@ def cgroup_controllers_missing(context: Context) -> Iterator[Finding]:
         except FactError as problem:
             problems.append(problem)
             continue
-        finding = _judge(seen, whose, Severity.ERROR if nodes or planned else Severity.INFO)
+        finding = _judge(seen, whose)
         if finding is not None:
             yield finding
     if problems:
         raise problems[0]
 
 
-def _is_node(process: host.Process) -> bool:
-    return bool(process.argv) and process.argv[0].rpartition("/")[2] in NODES
+def _whose(node: Instance) -> str:
+    if node.planned:
+        return ""
+    return f" for the {node.name} ({f'pid {node.pid}' if node.is_running else 'which does not run'})"
 
 
-def _judge(seen: host.Cgroups, whose: str, severity: Severity) -> Finding | None:
+def _judge(seen: host.Cgroups, whose: str) -> Finding | None:
     if seen.layout is host.CgroupLayout.NONE:
         return Finding(
             message=f"no cgroups are mounted{whose}: no kubelet can work here",
             subject="cgroups",
-            severity=severity,
             evidence=(Evidence(source=MOUNT, observed="no cgroup filesystem", expected="cgroup2"),),
             fixes=(Fix(summary=f"mount cgroup2 on {MOUNT}", link=ARCHITECTURE),),
         )
@@ -87,7 +86,6 @@ def _judge(seen: host.Cgroups, whose: str, severity: Severity) -> Finding | None
     return Finding(
         message=f"cgroup controllers are missing{whose}: {'; '.join(_reasons(seen, missing))}",
         subject=f"cgroup {' '.join(missing)}",
-        severity=severity,
         evidence=(
             Evidence(
                 source=f"{MOUNT}/cgroup.controllers" if unified else f"mounts of cgroup below {MOUNT}",

@@ -1,4 +1,4 @@
-"""The kubelets of the machine, and what they are set to: flags count more than drop-ins, those more than the file."""
+"""The kubelets of a target, and what they are set to: flags count more than drop-ins, those more than the file."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from kubedoctor import Absent, Context, Instance, host
+from kubedoctor import Absent, Context, Instance
 from kubedoctor_host.facts import KubeletFile, kubelet_drop_ins, kubelet_file
 
 T = TypeVar("T")
-NAMES = ("kubelet", "kubelite")
-FILE = "/var/lib/kubelet/config.yaml"
-"""Where kubeadm and most others put it."""
+NAME = "kubelet"
 
 DEFAULT_EVICTION: Mapping[str, str] = {
     "memory.available": "100Mi",
@@ -26,7 +24,7 @@ DEFAULT_EVICTION: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kubelet:
-    """A kubelet that runs, would be run by `up`, or has only left its configuration file (`instance` has no argv)."""
+    """A kubelet that runs, should run, or would be run by `up`."""
 
     instance: Instance
     fails_on_swap: bool
@@ -42,22 +40,9 @@ class Kubelet:
 
 
 def kubelets(context: Context) -> Iterator[Kubelet]:
-    """Yield the kubelets of the machine: those that run, and those that `up` would start.
-
-    When there are none, the one whose file is in its usual place: a kubelet that ended at once is not seen to run.
-    Raise FactError when it cannot be told what one is set to.
-    """
-    running = [_instance(one) for one in context.get(host.processes) if _name(one) in NAMES]
-    planned = [one for one in context.target.all(*NAMES) if not one.is_running]
-    for instance in (*running, *planned):
+    """Yield the target's kubelets, those too that have ended; raise FactError when one's settings cannot be told."""
+    for instance in context.target.all(NAME):
         yield kubelet(context, instance)
-    if not running and not planned:
-        left = Instance(name="kubelet", source=FILE, argv=("kubelet", f"--config={FILE}"))
-        try:
-            context.get(kubelet_file, FILE, 0)
-        except Absent:
-            return
-        yield kubelet(context, left)
 
 
 def kubelet(context: Context, instance: Instance) -> Kubelet:
@@ -103,21 +88,3 @@ def _eviction(instance: Instance, layers: list[KubeletFile]) -> Mapping[str, str
     if not wanted:
         return DEFAULT_EVICTION
     return {**DEFAULT_EVICTION, **wanted} if _last([layer.merges_defaults for layer in layers]) else wanted
-
-
-def _instance(process: host.Process) -> Instance:
-    return Instance(
-        name="kubelet",
-        source=f"process {process.pid}",
-        pid=process.pid,
-        argv=process.argv,
-        directory=process.directory,
-        uid=process.uid,
-        started=process.started,
-        state=process.state,
-        root=0 if process.root_is_ours else process.pid,
-    )
-
-
-def _name(process: host.Process) -> str:
-    return process.argv[0].rpartition("/")[2] if process.argv else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kubedoctor import Context, Evidence, Finding, Fix, Phase, Safety, Severity, check, host, run
-from kubedoctor_host.kubelets import Kubelet, kubelets
+from kubedoctor_host.kubelets import NAME, Kubelet, kubelets
 from kubedoctor_host.wording import listed, size
 
 SWAP_MANAGEMENT = "https://kubernetes.io/docs/concepts/cluster-administration/swap-memory-management/"
@@ -14,9 +14,10 @@ SWAP_MANAGEMENT = "https://kubernetes.io/docs/concepts/cluster-administration/sw
 @check(
     "host.swap",
     title="the kubelet can live with the machine's swap",
-    looks_at="/proc/swaps, and failSwapOn and memorySwap in the configuration of every kubelet here",
+    looks_at="/proc/swaps, and failSwapOn and memorySwap in the configuration of the kubelet",
     fix="turn swap off, or set failSwapOn to false in the kubelet's configuration",
     seen_as=("running with swap on is not supported, please disable swap or set --fail-swap-on flag to false",),
+    of=(NAME,),
     phases=(Phase.PREFLIGHT, Phase.RUNNING),
     tags=("memory",),
     aliases=("Swap",),
@@ -31,20 +32,11 @@ def swap(context: Context) -> Iterator[Finding]:
     areas = context.get(host.swaps)
     if not areas:
         return
-    found = list(kubelets(context))
-    for kubelet in found:
+    for kubelet in kubelets(context):
         if kubelet.fails_on_swap:
             yield _refuses(kubelet, areas)
         elif kubelet.swap_behavior == "LimitedSwap":
             yield from _limited(context, kubelet)
-    if not found:
-        yield Finding(
-            message=f"swap is on ({_named(areas)}), with which a kubelet starts only if its failSwapOn is false",
-            subject="swap",
-            severity=Severity.INFO,
-            evidence=_evidence(areas),
-            fixes=_fixes(areas),
-        )
 
 
 def _refuses(kubelet: Kubelet, areas: tuple[host.Swap, ...]) -> Finding:

@@ -9,25 +9,16 @@ from typing import Any
 
 import pytest
 from kubedoctor_host.cgroups import cgroup_controllers_missing
+from support.instances import absent, cluster, machine, planned, running
 
-from kubedoctor import Denied, Instance, Severity, Target, TargetKind, host
+from kubedoctor import Denied, Instance, Severity, host
 from kubedoctor.checks import Outcome
 from kubedoctor.doctor.documents import Result
 from kubedoctor.doctor.judge import CheckContext, Judgement
 from kubedoctor.doctor.look import SharedLook
-from kubedoctor.testing import MACHINE, run_check
+from kubedoctor.testing import run_check
 
-KUBELET = host.Process(
-    pid=812,
-    parent=1,
-    name="kubelet",
-    state="S",
-    start_ticks=1,
-    started=1.0,
-    uid=0,
-    argv=("/usr/bin/kubelet",),
-    root_is_ours=True,
-)
+KUBELET = running("kubelet", pid=812)
 V1 = host.Cgroups(
     layout=host.CgroupLayout.V1,
     controllers=("cpu", "cpuacct", "cpuset", "devices", "freezer", "memory", "pids"),
@@ -37,18 +28,17 @@ RASPBERRY = replace(V2, controllers=("cpu", "cpuset", "io", "pids"), disabled=("
 """Raspberry Pi OS 12 before cgroup_enable=memory: /proc/cgroups says 0 for memory."""
 
 
-def found(cgroups: host.Cgroups | Exception, *processes: host.Process, target: Target = MACHINE) -> Result:
-    facts: dict[Any, Any] = {host.processes: processes, (host.cgroups, 0): cgroups}
-    return run_check(cgroup_controllers_missing, target, facts=facts)
+def found(cgroups: host.Cgroups | Exception, kubelet: Instance = KUBELET) -> Result:
+    return run_check(cgroup_controllers_missing, cluster(kubelet), facts={(host.cgroups, 0): cgroups})
 
 
 @pytest.mark.parametrize("cgroups", [V1, V2, replace(V1, layout=host.CgroupLayout.HYBRID)])
 def test_all_controllers_are_well(cgroups: host.Cgroups) -> None:
-    assert found(cgroups, KUBELET).outcome is Outcome.PASSED
+    assert found(cgroups).outcome is Outcome.PASSED
 
 
 def test_a_controller_that_was_switched_off_is_told_with_the_word_for_the_kernel() -> None:
-    (finding,) = found(RASPBERRY, KUBELET).findings
+    (finding,) = found(RASPBERRY).findings
     assert finding.message == (
         "cgroup controllers are missing for the kubelet (pid 812): memory is disabled when the kernel starts"
     )
@@ -58,48 +48,48 @@ def test_a_controller_that_was_switched_off_is_told_with_the_word_for_the_kernel
 
 def test_a_controller_that_is_not_mounted_is_told_with_the_command() -> None:
     cgroups = replace(V1, controllers=("cpu", "cpuacct", "cpuset", "devices", "freezer", "pids"), unmounted=("memory",))
-    (finding,) = found(cgroups, KUBELET).findings
+    (finding,) = found(cgroups).findings
     assert finding.message.endswith("memory is not mounted")
     assert finding.fixes[0].steps[-1].argv[:4] == ("mount", "-t", "cgroup", "-o")
 
 
 def test_controllers_that_the_outer_cgroup_keeps_are_told() -> None:
-    (finding,) = found(replace(V2, controllers=("memory", "pids")), KUBELET).findings
+    (finding,) = found(replace(V2, controllers=("memory", "pids"))).findings
     assert finding.message.endswith("cpu and cpuset are not available in this cgroup")
 
 
-def test_each_view_of_a_node_is_judged_by_itself() -> None:
-    inside = replace(KUBELET, pid=900, root_is_ours=False)
-    facts: dict[Any, Any] = {
-        host.processes: (KUBELET, inside),
-        (host.cgroups, 0): V2,
-        (host.cgroups, 900): replace(V2, controllers=("cpu",)),
-    }
-    (finding,) = run_check(cgroup_controllers_missing, facts=facts).findings
+def test_a_node_is_judged_by_what_is_mounted_where_it_runs() -> None:
+    inside = replace(KUBELET, pid=900, root=850)
+    facts: dict[Any, Any] = {(host.cgroups, 0): V2, (host.cgroups, 850): replace(V2, controllers=("cpu",))}
+    (finding,) = run_check(cgroup_controllers_missing, cluster(inside), facts=facts).findings
     assert "(pid 900)" in finding.message
 
 
-def test_without_a_node_it_is_a_hint_and_with_a_planned_one_an_error() -> None:
-    (finding,) = found(RASPBERRY).findings
-    assert finding.severity is Severity.INFO
-    planned = replace(MACHINE, instances=(Instance(name="kubelet", source="plan", planned=True),))
-    (finding,) = found(RASPBERRY, target=planned).findings
+def test_a_kubelet_that_ended_because_of_it_is_told_as_one_that_does_not_run() -> None:
+    (finding,) = found(RASPBERRY, absent("kubelet")).findings
+    assert "for the kubelet (which does not run): memory is disabled" in finding.message
     assert finding.severity is Severity.ERROR
 
 
+def test_what_up_would_start_needs_them_too() -> None:
+    facts: dict[Any, Any] = {(host.cgroups, 0): RASPBERRY}
+    (finding,) = run_check(cgroup_controllers_missing, machine(planned("kubelet")), facts=facts).findings
+    assert finding.message == "cgroup controllers are missing: memory is disabled when the kernel starts"
+
+
 def test_a_machine_without_cgroups_is_told() -> None:
-    (finding,) = found(host.Cgroups(layout=host.CgroupLayout.NONE), KUBELET).findings
+    (finding,) = found(host.Cgroups(layout=host.CgroupLayout.NONE)).findings
     assert finding.message.startswith("no cgroups are mounted")
 
 
 def test_what_cannot_be_read_is_unknown_and_the_rest_is_judged() -> None:
-    assert found(Denied("needs root"), KUBELET).outcome is Outcome.UNKNOWN
+    assert found(Denied("needs root")).outcome is Outcome.UNKNOWN
     facts: dict[Any, Any] = {
-        host.processes: (replace(KUBELET, root_is_ours=None), replace(KUBELET, pid=9)),
         (host.cgroups, 812): Denied("needs root to see what is mounted for process 812"),
         (host.cgroups, 0): RASPBERRY,
     }
-    result = run_check(cgroup_controllers_missing, facts=facts)
+    nodes = cluster(replace(KUBELET, root=812), replace(KUBELET, pid=9))
+    result = run_check(cgroup_controllers_missing, nodes, facts=facts)
     assert (result.outcome, len(result.findings)) == (Outcome.FAILED, 1)
 
 
@@ -122,22 +112,20 @@ def test_a_kubelet_that_lacks_the_memory_controller_is_found(tmp_path: Path) -> 
         "os.chroot(root); os.chdir('/')\n"
         "print('ready', flush=True); sys.stdin.read()"
     )
-    prefix = ["unshare", "--mount", "bash", "-c", 'exec -a kubelet "$@"', "bash"]
     with subprocess.Popen(
-        [*prefix, sys.executable, "-c", code, str(tmp_path), *controllers],
+        ["unshare", "--mount", sys.executable, "-c", code, str(tmp_path), *controllers],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline()
-        findings = [one for one in looked_at().findings if f"(pid {process.pid})" in one.message]
+        findings = looked_at(running("kubelet", pid=process.pid, root=process.pid)).findings
         process.kill()
     assert [one.message.rpartition(": ")[2] for one in findings] == ["memory is not mounted"]
     assert findings[0].severity is Severity.ERROR
 
 
-def looked_at() -> Result:
-    machine = Target(id="machine", kind=TargetKind.MACHINE, title="this machine")
+def looked_at(kubelet: Instance) -> Result:
     judgement = Judgement()
-    judgement.judge(cgroup_controllers_missing, CheckContext(SharedLook(), machine))
-    return judgement.result(cgroup_controllers_missing, machine)
+    judgement.judge(cgroup_controllers_missing, CheckContext(SharedLook(), cluster(kubelet)))
+    return judgement.result(cgroup_controllers_missing, cluster(kubelet))
