@@ -65,6 +65,10 @@ class AlreadyRunning(KubedoctorError):  # noqa: N818
     """Another keeper holds this place."""
 
 
+class PreflightFailed(KubedoctorError):  # noqa: N818
+    """Checks found what keeps a cluster from starting on this machine."""
+
+
 class ComponentFailed(KubedoctorError):  # noqa: N818
     """A component, "" if it is the place itself, exited, hung or never became ready."""
 

@@ -43,7 +43,7 @@ def _causes(app: App, settled: Session, component: str) -> Iterator[tuple[str, s
     """Yield the message of each error that is found, its check, and lines that mend it."""
     from kubedoctor.checks import Severity
     from kubedoctor.cluster.settling import read_plan
-    from kubedoctor.report.fix_text import command_of
+    from kubedoctor.report.fix_text import lines_of
 
     plan = read_plan(settled.place)
     report = _examined(app.manager.checks(), _targets(plan, str(settled.paths.directory)), component)
@@ -52,9 +52,7 @@ def _causes(app: App, settled: Session, component: str) -> Iterator[tuple[str, s
             continue
         for finding in result.findings:
             if finding.severity is Severity.ERROR:
-                commands = ((fix.summary, command_of(fix)) for fix in finding.fixes)
-                lines = [f"{summary}: {command}" if command else summary for summary, command in commands]
-                yield finding.message, result.check, lines
+                yield finding.message, result.check, lines_of(finding.fixes)
 
 
 def _examined(checks: Sequence[Check], targets: Sequence[Target], component: str) -> Report:

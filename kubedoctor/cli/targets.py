@@ -15,7 +15,7 @@ from kubedoctor.cluster import clusterfile
 from kubedoctor.cluster.plan import components
 from kubedoctor.cluster.planning.flags import arguments
 from kubedoctor.cluster.planning.ports import planned_ports
-from kubedoctor.cluster.settling import settle
+from kubedoctor.cluster.settling import Session, settle
 from kubedoctor.config import PlaceKind
 from kubedoctor.errors import KubedoctorError, UsageError
 from kubedoctor.host import redacted
@@ -54,9 +54,18 @@ def _planned(
 ) -> tuple[Instance, ...]:
     """Return what would be started, nothing when that cluster runs already; no binary is looked for."""
     settled = settle(flags, environment)
-    config = settled.config
-    if any(one.id == config.name and any(i.is_running for i in one.instances) for one in found):
+    if any(one.id == settled.config.name and any(i.is_running for i in one.instances) for one in found):
         return ()
+    return _instances(settled, manager)
+
+
+def planned_machine(settled: Session, manager: Manager) -> Target:
+    """Return the machine with what `up` would start; raise KubedoctorError for wishes that cannot be."""
+    return Target(id="machine", kind=TargetKind.MACHINE, title="this machine", instances=_instances(settled, manager))
+
+
+def _instances(settled: Session, manager: Manager) -> tuple[Instance, ...]:
+    config = settled.config
     record = clusterfile.read(settled.paths)
     bound = record.ports if record else {}
     wanted = components(config, manager, layers=settled.resolved.origins)

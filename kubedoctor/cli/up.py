@@ -15,6 +15,7 @@ from kubedoctor.cli.options import ClusterCommand, cluster_options
 from kubedoctor.errors import ComponentFailed, UsageError
 
 if TYPE_CHECKING:
+    from kubedoctor.cli.preflight import Preflight
     from kubedoctor.cli.up_screen import Screen
     from kubedoctor.cluster.settling import Session
 
@@ -36,6 +37,13 @@ Examples:
 @click.option("--wait/--no-wait", default=True, help="return when ready (default), or when everything was started")
 @click.option("--keep", is_flag=True, help="leave it running when it fails or this command is ended")
 @click.option("--foreground", is_flag=True, help="stay attached; Ctrl-C stops the cluster")
+@click.option(
+    "--ignore",
+    "ignored",
+    metavar="SELECTOR,…",
+    multiple=True,
+    help="start in spite of what these preflight checks find; names of kubeadm's checks too",
+)
 @click.option("--timeline", type=click.Path(dir_okay=False, path_type=Path), help="draw the bring-up (.svg or .html)")
 @pass_app
 def up(
@@ -46,12 +54,15 @@ def up(
     wait: bool,
     keep: bool,
     foreground: bool,
+    ignored: tuple[str, ...],
     timeline: Path | None,
 ) -> None:
     """Bring a cluster up and return when it is ready.
 
-    On a running cluster only what differs from what is wished for now is restarted; options hold until `down`.
+    On a running cluster only what differs from what is wished for now is restarted; options hold until `down`. Before
+    one starts, the machine is looked at as by `kubedoctor check --phase preflight`.
     """
+    from kubedoctor.cli.preflight import Preflight
     from kubedoctor.cli.up_screen import Screen
     from kubedoctor.cluster import bringup
     from kubedoctor.cluster.settling import settle
@@ -70,17 +81,24 @@ def up(
         _show_plan(app, settled, output)
         return
     patience = bringup.Wait(timeout=settled.config.timeout, wait=wait, keep=keep)
-    _run(app, Screen(app, settled, patience, timeline), attach=foreground or not settled.config.daemon)
+    end_as_interrupted()
+    preflight = Preflight(app, settled, ignored)
+    _run(app, Screen(app, settled, patience, timeline), preflight, attach=foreground or not settled.config.daemon)
 
 
-def _run(app: App, screen: Screen, *, attach: bool) -> None:
+def _run(app: App, screen: Screen, preflight: Preflight, *, attach: bool) -> None:
     from kubedoctor.cluster import session
 
-    end_as_interrupted()
     wait = replace(screen.patience, attached=screen.stay if attach else None)
     try:
         change = session.bring_to_readiness(
-            screen.settled, app.manager, wait, screen.tell, begin=screen.begin, progress=screen.binaries
+            screen.settled,
+            app.manager,
+            wait,
+            screen.tell,
+            begin=screen.begin,
+            preflight=preflight.require,
+            progress=screen.binaries,
         )
     except KeyboardInterrupt:
         screen.say_interrupted()

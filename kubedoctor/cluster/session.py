@@ -225,10 +225,14 @@ def bring_to_readiness(
     tell: Callable[[Event], None],
     *,
     begin: Callable[[Plan], None],
+    preflight: Callable[[], None] = lambda: None,
     progress: Progress | None = None,
     forced: tuple[str, ...] = (),
 ) -> Change:
-    """Start the cluster, or change it where it runs; return its plan and, where it ran, what was restarted."""
+    """Start the cluster, or change it where it runs; return its plan and, where it ran, what was restarted.
+
+    *preflight* is called before one is started, and raises what stands in the way.
+    """
     if places.is_held(session.place):
         _outlast_an_end(session.place)
     if not places.is_held(session.place):
@@ -238,6 +242,7 @@ def bring_to_readiness(
         early = EarlyKeeper(session.place)
         try:
             choice = choose(session.resolved, session.config, manager, progress=progress)
+            preflight()
             return Change(start(session, choice, early, wait, tell, begin=begin).plan, ())
         except AlreadyRunning:
             if not places.is_held(session.place):

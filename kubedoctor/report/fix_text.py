@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 
 from kubedoctor.checks import Fix, Step, StepKind
 from kubedoctor.report.text import visible
@@ -11,6 +12,12 @@ from kubedoctor.report.text import visible
 def command_of(fix: Fix) -> str:
     """Return the fix as one line for a shell; empty when it is not a thing that commands do."""
     return visible(" && ".join(_command(step) for step in fix.steps))
+
+
+def lines_of(fixes: Iterable[Fix]) -> list[str]:
+    """Return a line for each fix: what it does and, where commands do it, which."""
+    commands = ((fix.summary, command_of(fix)) for fix in fixes)
+    return [f"{summary}: {command}" if command else summary for summary, command in commands]
 
 
 def _command(step: Step) -> str:

@@ -43,7 +43,11 @@ def test_disk_that_is_too_small_is_said_to_be_full(tmp_path: Path, binaries: dic
     ):
         if mebibytes == 1:
             fill(disk)
-        said = refusal(cli("up", *ETCD))
+        foreseen = refusal(cli("up", *ETCD))
+        assert f"the disk of etcd at {disk}" in foreseen
+        assert "--ignore host.disk-full" in foreseen
+        assert "explain host.disk-full" in foreseen
+        said = refusal(cli("up", *ETCD, "--ignore", "host.disk-full"))
         assert re.search(r"the disk is full|no space left on device", said)
         assert "KUBEDOCTOR_HOME" in said
         assert str(disk) in said
@@ -60,7 +64,7 @@ def test_disk_that_fills_up_while_a_cluster_runs(tmp_path: Path, binaries: dict[
         small_disk(tmp_path / "disk", 200) as disk,
         guarded(tmp_path, binaries, home=disk / "home", bin_dir=bin_dir) as cli,
     ):
-        cli.ok("up", *ETCD)
+        assert "warning: the disk of etcd" in cli.ok("up", *ETCD).err
         filling = fill(disk)
         cli.ok("stop", "etcd")
         status = cli("status", "-o", "json").json

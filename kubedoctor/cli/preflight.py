@@ -1,0 +1,89 @@
+"""What the doctor's preflight checks find before a cluster starts: an error stops `up`, a warning is a note."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
+
+from kubedoctor.cluster.place import is_held
+from kubedoctor.errors import PreflightFailed
+
+if TYPE_CHECKING:
+    from kubedoctor.cli.app import App
+    from kubedoctor.cluster.settling import Session
+    from kubedoctor.doctor.documents import Report, ReportedFinding
+
+SECONDS = 2.0
+"""What has not answered by then is not waited for; on a quiet machine all of them need 0.1."""
+
+ELSEWHERE = ("port-taken", "data-dir-in-use")
+"""Problems that starting itself finds, and surely: ports are bound, directories locked, by whoever will use them."""
+
+
+class Preflight:
+    """The preflight checks of one `up`, which run while its binaries are chosen."""
+
+    def __init__(self, app: App, settled: Session, ignored: Sequence[str]) -> None:
+        self._app = app
+        self._settled = settled
+        self._ignored = _chosen(app, ignored)
+        self._report: Report | None = None
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        if not is_held(settled.place):
+            self._thread.start()
+
+    def require(self) -> None:
+        """Tell of warnings; raise PreflightFailed for the errors that are not ignored."""
+        if self._thread.ident is not None:
+            self._thread.join(SECONDS + 1)
+        if self._report is None:  # starting will tell, sooner or later, what the checks could not
+            return
+        errors: list[tuple[str, ReportedFinding]] = []
+        for result in self._report.results:
+            for finding in result.findings:
+                if finding.severity == "error" and result.check not in self._ignored:
+                    errors.append((result.check, finding))
+                elif finding.severity != "info":
+                    self._app.console.say(f"warning: {finding.message}   {result.check}")
+        if errors:
+            raise _failure(errors)
+
+    def _look(self) -> None:
+        from kubedoctor.checks import Phase
+        from kubedoctor.cli.targets import planned_machine
+        from kubedoctor.doctor.examine import examine
+        from kubedoctor.doctor.look import SharedLook
+        from kubedoctor.errors import KubedoctorError
+
+        checks = self._app.manager.checks()
+        selected = [one.id for one in checks if Phase.PREFLIGHT in one.phases and not one.id.endswith(ELSEWHERE)]
+        try:
+            machine = planned_machine(self._settled, self._app.manager)
+        except (KubedoctorError, OSError):  # what is wrong with the wishes is told by whoever plans with them
+            return
+        looked = examine(
+            checks, (machine,), SharedLook(), selected=selected, phases=(Phase.PREFLIGHT,), seconds=SECONDS
+        )
+        self._report = looked.report
+
+
+def _chosen(app: App, ignored: Sequence[str]) -> Collection[str]:
+    """Return the ids of the checks that are meant; raise UsageError for a name that means none."""
+    if not ignored:
+        return ()
+    from kubedoctor.doctor.select import ignored as meant
+    from kubedoctor.doctor.select import words
+
+    return meant(app.manager.checks(), words(ignored))
+
+
+def _failure(errors: Sequence[tuple[str, ReportedFinding]]) -> PreflightFailed:
+    from kubedoctor.report.fix_text import lines_of
+
+    names = list(dict.fromkeys(check for check, _ in errors))
+    hints = [line for _, finding in errors for line in lines_of(finding.fixes)]
+    hints.append(f"more about it: kubedoctor explain {names[0]}")
+    hints.append(f"to start all the same: kubedoctor up --ignore {','.join(names)}")
+    told = "\n".join(f"  {finding.message}   {check}" for check, finding in errors)
+    return PreflightFailed(f"a cluster cannot start here\n{told}", hint="\n".join(hints))
