@@ -14,7 +14,9 @@ from kubedoctor_host.wording import size
 
 SEGMENT = 64_000_000
 """Bytes that etcd reserves for each file of its log (SegmentSizeBytes of server/storage/wal). Measured with 3.7.3: on
-a filesystem of 60 MiB it ends at its first start with `failed to create WAL`, on one of 64 MiB it starts."""
+a filesystem of 60 MiB it ends at its first start with `failed to create WAL`. While it starts it tries to reserve the
+next one too: with room for one only, that attempt takes the database's room in about half of all starts, and it ends
+with `failed to commit tx`; with room for two it starts."""
 FLOOR = 4 * SEGMENT
 """Below this etcd's log and database have no room to grow: a threshold of ours."""
 

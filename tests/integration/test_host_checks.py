@@ -32,7 +32,7 @@ wait(said.strip())
     ("room", "said", "severity"),
     [
         ("16m", "failed to create WAL", Severity.ERROR),
-        ("80m", "ready to serve", Severity.WARNING),
+        ("160m", "ready to serve", Severity.WARNING),
         ("400m", "ready", None),
     ],
 )
