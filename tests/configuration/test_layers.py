@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import Field
 from pathlib import Path
@@ -42,6 +43,8 @@ BY_NAME = {
     "node_port_range": ("1-2", "30000+5", "40000"),
     "publish": ("1", "2:3", "127.0.0.1:4:5"),
     "reach": ("1", "a=2", "b.c=3"),
+    "kubelet_read_only_port": ("1", "10255", "10256"),
+    "registry_mirror": ("a=http://one", "b=https://two", "*=http://three"),
 }
 SCALARS = [name for name, field in options().items() if not is_mapping(field)]
 
@@ -83,8 +86,8 @@ def settle(
     )
 
 
-@settings(deadline=None)
-@given(st.sampled_from(SCALARS), st.tuples(st.booleans(), st.booleans(), st.booleans()))
+@pytest.mark.parametrize("present", list(itertools.product((False, True), repeat=3)))
+@pytest.mark.parametrize("name", SCALARS)
 def test_of_any_subset_of_layers_the_highest_present_wins(name: str, present: tuple[bool, bool, bool]) -> None:
     field = options()[name]
     in_file, in_env, in_flags = texts(field)

@@ -75,7 +75,9 @@ def processes(home: Path) -> list[str]:
 
 
 def _cgroups() -> list[Path]:
-    return [path for path in CGROUPS.glob("**/kubedoctor-*") if path.is_dir()] if CGROUPS.is_dir() else []
+    """Return the groups of our naming; `os.walk` passes over those that disappear while it looks."""
+    found = (Path(upper, name) for upper, names, _ in os.walk(CGROUPS) for name in names)
+    return [path for path in found if path.name.startswith("kubedoctor-")]
 
 
 def _sysctls() -> list[str]:
