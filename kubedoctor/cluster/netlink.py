@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-ROUTE, NETFILTER = 0, 12
-"""Netlink protocols: links, addresses and routes; all of netfilter."""
+ROUTE, NETFILTER, GENERIC = 0, 12, 16
+"""Netlink protocols: links, addresses and routes; all of netfilter; whatever has registered itself by a name."""
 CREATE, EXCLUSIVE, REPLACE, APPEND = 0x400, 0x200, 0x100, 0x800  # linux/netlink.h: NLM_F_*
 
 _REQUEST, _ACK = 0x1, 0x4

@@ -9,12 +9,13 @@ import errno
 import json
 import os
 import signal
+import struct
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kubedoctor.cluster import kernel, sandbox
+from kubedoctor.cluster import kernel, netlink, sandbox
 from kubedoctor.cluster.setup.machine import Machine
 
 _PATIENCE = 5.0
@@ -59,22 +60,33 @@ NFT = (
 
 _TABLE = "add table ip t\nadd chain ip t c\n"
 
+SERVERS = Feature("ip_vs", "services")
+IPVS = (
+    SERVERS,
+    Feature("ip_set_hash_ipport", "addresses of services", "create t hash:ip,port"),
+    Feature("ip_set_bitmap_port", "node ports", "create t bitmap:port range 0-65535"),
+)
+"""What kube-proxy needs in its mode ipvs besides rules of iptables."""
 
-def lacking(machine: Machine, *, iptables: bool, nft: bool) -> dict[Feature, str]:
+_CONTROL, _GET_FAMILY, _FAMILY_NAME = 0x10, 3, 2
+"""linux/genetlink.h: GENL_ID_CTRL, CTRL_CMD_GETFAMILY, CTRL_ATTR_FAMILY_NAME."""
+
+
+def lacking(machine: Machine, *, iptables: bool, nft: bool, ipvs: bool = False) -> dict[Feature, str]:
     """Return the features that are missing, with what the kernel or program says; {} when all are there.
 
     On this machine they are tried, elsewhere they are looked for among modules and file systems. Nothing is told of
     rules where the program that writes them is missing.
     """
-    rules = (*(IPTABLES if iptables else ()), *(NFT if nft else ()))
+    rules = (*(IPTABLES if iptables else ()), *(NFT if nft else ()), *(IPVS if ipvs else ()))
     if machine.is_ours:
-        return _tried(machine, iptables=iptables, nft=nft)
+        return _tried(machine, iptables=iptables, nft=nft, ipvs=ipvs)
     found = {} if "overlay" in machine.filesystems() or machine.has_module("overlay") else {OVERLAY: "no such module"}
     known = machine.has_modules  # else the kernel may have everything built in
     return found | {f: "no such module" for f in rules if known and not machine.has_module(f.module)}
 
 
-def _tried(machine: Machine, *, iptables: bool, nft: bool) -> dict[Feature, str]:
+def _tried(machine: Machine, *, iptables: bool, nft: bool, ipvs: bool) -> dict[Feature, str]:
     """Try everything in a child with namespaces of its own; what cannot be tried is not said to be missing."""
     told, tell = os.pipe2(os.O_CLOEXEC)
     go, gone = os.pipe2(os.O_CLOEXEC)
@@ -88,7 +100,7 @@ def _tried(machine: Machine, *, iptables: bool, nft: bool) -> dict[Feature, str]
     if pid == 0:
         os.close(gone)
         os.read(go, 1)  # until the user map is there
-        _try_all(machine, tell, iptables=iptables, nft=nft)
+        _try_all(machine, tell, iptables=iptables, nft=nft, ipvs=ipvs)
     os.close(tell)
     os.close(go)
     try:
@@ -104,11 +116,11 @@ def _tried(machine: Machine, *, iptables: bool, nft: bool) -> dict[Feature, str]
         os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
         for descriptor in (told, gone, pidfd):
             os.close(descriptor)
-    by_module = {feature.module: feature for feature in (OVERLAY, *IPTABLES, *NFT)}
+    by_module = {feature.module: feature for feature in (OVERLAY, *IPTABLES, *NFT, *IPVS)}
     return {by_module[module]: reason for module, reason in json.loads(said or b"{}").items()}
 
 
-def _try_all(machine: Machine, tell: int, *, iptables: bool, nft: bool) -> None:
+def _try_all(machine: Machine, tell: int, *, iptables: bool, nft: bool, ipvs: bool) -> None:
     """The child: does not return."""
     found: dict[str, str] = {}
     try:
@@ -120,6 +132,11 @@ def _try_all(machine: Machine, tell: int, *, iptables: bool, nft: bool) -> None:
             found |= _failing(IPTABLES, lambda some: _restored(program, some))
         if nft and (program := machine.program("nft")):
             found |= _failing(NFT, lambda some: _ruled(program, some))
+        if ipvs and (reason := _servers_refusal()):
+            found[SERVERS.module] = reason
+        if ipvs and (program := machine.program("ipset")):
+            sets = [feature for feature in IPVS if feature.rule]
+            found |= {one.module: reason for one in sets if (reason := _said([program, *one.rule.split()], ""))}
     except (OSError, subprocess.SubprocessError):
         found = {}  # it cannot be tried here
     finally:
@@ -137,6 +154,19 @@ def _overlay_refusal() -> str:
     except OSError as problem:
         if problem.errno == errno.ENODEV:
             return "the kernel does not know the file system"
+        return problem.strerror or str(problem)
+    return ""
+
+
+def _servers_refusal() -> str:
+    """Return why the kernel has no virtual servers, "" when it has; asked for by name, it loads what has them."""
+    asked = struct.pack("=BBH", _GET_FAMILY, 1, 0) + netlink.text(_FAMILY_NAME, "IPVS")
+    try:
+        with netlink.Netlink(netlink.GENERIC) as conversation:
+            conversation.ask(_CONTROL, asked)
+    except OSError as problem:
+        if problem.errno == errno.ENOENT:
+            return "the kernel has no virtual servers"
         return problem.strerror or str(problem)
     return ""
 

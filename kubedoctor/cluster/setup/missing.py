@@ -141,7 +141,7 @@ def _kernel(
     wish: Wish, machine: Machine, manager: Manager, features: Callable[..., dict[Feature, str]]
 ) -> Iterator[Missing]:
     nft = wish.proxy_mode == "nftables"
-    for feature, reason in features(machine, iptables=not nft, nft=nft).items():
+    for feature, reason in features(machine, iptables=not nft, nft=nft, ipvs=wish.proxy_mode == "ipvs").items():
         yield _module(feature, reason, machine, manager)
 
 

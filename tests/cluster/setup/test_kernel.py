@@ -30,6 +30,12 @@ def test_what_fails_is_named_and_nothing_is_left(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.root
+def test_virtual_servers_are_asked_for_of_the_kernel_itself() -> None:
+    found = lacking(Machine(), iptables=False, nft=False, ipvs=True)
+    assert (kernel.SERVERS in found) is not Path("/proc/net/ip_vs").exists()
+
+
+@pytest.mark.root
 def test_what_cannot_be_tried_is_not_said_to_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_namespaces: int) -> tuple[int, int]:
         raise PermissionError(1, "Operation not permitted", "clone")

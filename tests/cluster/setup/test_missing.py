@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.machines import EVERYTHING, KERNEL, RELEASES, machine
 
-from kubedoctor.cluster.setup.kernel import IPTABLES, NFT, OVERLAY
+from kubedoctor.cluster.setup.kernel import IPTABLES, IPVS, NFT, OVERLAY
 from kubedoctor.cluster.setup.machine import Machine, parse_release
 from kubedoctor.cluster.setup.missing import Missing, Wish, missing_for_node, require_for_node, steps_for
 from kubedoctor.errors import KubedoctorError
@@ -138,7 +138,8 @@ def test_modules_that_a_distribution_keeps_apart_are_installed(tmp_path: Path, r
 
 def test_rules_are_those_of_the_mode(tmp_path: Path) -> None:
     there = machine(tmp_path, "debian", files={f"/lib/modules/{KERNEL}/modules.dep": "kernel/overlay.ko:\n"})
-    for wish, features in ((ROOTS, IPTABLES), (Wish(proxy_mode="nftables"), NFT)):
+    ipvs = Wish(proxy_mode="ipvs")
+    for wish, features in ((ROOTS, IPTABLES), (Wish(proxy_mode="nftables"), NFT), (ipvs, (*IPTABLES, *IPVS))):
         assert named(missing_for_node(wish, there)) == [f"kernel feature {one.module}" for one in features]
 
 
