@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from kubedoctor.cluster import kernel, sandbox, wire
 from kubedoctor.cluster.channel import Channel, ChannelClosed
 from kubedoctor.cluster.documents import Plan
-from kubedoctor.cluster.relays import Listener, RelayProcess
+from kubedoctor.cluster.relays import RelayProcess, published
 from kubedoctor.cluster.supervisor import Supervisor
 
 _BACKLOG = 128
@@ -46,7 +46,7 @@ def live(plan: Plan, channel_socket: socket.socket, *, instance: str, sandboxed:
             relay = RelayProcess()
             supervisor.relay = relay
             for entry, descriptor in zip(go["listeners"], descriptors, strict=True):
-                relay.add(Listener(descriptor, "127.0.0.1", entry["inside"], entry["outside"]))
+                relay.add(published(descriptor, entry["inside"], entry["outside"], plan.address))
             _offer_reach(plan, channel)
             _offer_pulls(plan, channel)
         supervisor.run(later)

@@ -7,7 +7,8 @@ over a `Channel`, whose end ends the relay; it answers nothing, and says on stde
     {"relay": "add", "outside": 6443, "target": ["127.0.0.1", 6443]}    with one listening socket as descriptor
     {"relay": "remove", "outside": 6443}                                connections under way go on
 
-`outside` names the listener; several may share it. A target that starts with `/` is a unix socket.
+`outside` names the listener; several may share it. A target that starts with `/` is a unix socket. An address
+`"instead"` is tried where the target refuses.
 """
 
 from __future__ import annotations

@@ -12,11 +12,14 @@ not six. Sizes of socket buffers, SO_RCVLOWAT, huge pages and a priority of its 
 from __future__ import annotations
 
 import contextlib
+import errno
 import mmap
 import os
 import socket
 import struct
+from collections.abc import Sequence
 from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT
+from typing import Any
 
 BUFFER_BYTES = 4 << 20
 """What moves in one turn, at most, in less than two milliseconds, for which the others wait. The kernel wakes a
@@ -144,15 +147,37 @@ class Flow:
 class Connection:
     """A client and the target it is connected to."""
 
-    __slots__ = ("client", "closed", "connected", "down", "target", "up")
+    __slots__ = ("_addresses", "client", "closed", "connected", "down", "target", "up")
 
-    def __init__(self, client: socket.socket, target: socket.socket, buffers: Buffers) -> None:
+    def __init__(
+        self, client: socket.socket, target: socket.socket, buffers: Buffers, addresses: Sequence[Any]
+    ) -> None:
+        """*addresses* of the target are tried in turn, as long as they refuse."""
+        self._addresses = list(addresses)
         self.connected = False
         self.closed = False
         self.client = End(self, client)
         self.target = End(self, target)
         self.up = self.client.from_here = self.target.to_here = Flow(client, target, buffers)
         self.down = self.target.from_here = self.client.to_here = Flow(target, client, buffers)
+
+    def connect(self) -> int:
+        """Begin to connect and return 0 or the error's number, EINPROGRESS where it is under way."""
+        target = self.target.socket
+        number = target.connect_ex(self._addresses[0])
+        if number == errno.ECONNABORTED:  # the call only took note that the address before had refused
+            number = target.connect_ex(self._addresses[0])
+        if number == errno.ECONNREFUSED and self._has_another():
+            return self.connect()
+        self.connected = number == 0
+        return number
+
+    def _has_another(self) -> bool:
+        """Go on to the next address; return False when there is none."""
+        if len(self._addresses) < 2:
+            return False
+        del self._addresses[0]
+        return True
 
     def proceed(self, end: End, events: int) -> None:
         """Do what *events* at *end* allow. Whatever fails on one side becomes a reset on the other."""
@@ -165,7 +190,7 @@ class Connection:
             if events & (EPOLLIN | EPOLLHUP | EPOLLERR) and not end.from_here.held and not end.from_here.ended:
                 end.from_here.read()
             elif events & EPOLLERR:
-                _raise_pending(end.socket)
+                _raise(_pending(end.socket))
         except OSError:
             self.reset()
             return
@@ -188,11 +213,21 @@ class Connection:
             end.socket.close()
 
     def _finish_connecting(self, end: End, events: int) -> None:
-        _raise_pending(end.socket)
+        number = _pending(end.socket)
+        if number == errno.ECONNREFUSED and end is self.target and self._has_another():
+            number = self.connect()
+            if number in (0, errno.EINPROGRESS):
+                return
+        _raise(number)
         if end is self.target:
             self.connected = bool(events & EPOLLOUT)
 
 
-def _raise_pending(end: socket.socket) -> None:
-    if number := end.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+def _pending(end: socket.socket) -> int:
+    """Return the number of the error that waits at a socket, 0 when there is none."""
+    return end.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+
+
+def _raise(number: int) -> None:
+    if number:
         raise OSError(number, os.strerror(number))

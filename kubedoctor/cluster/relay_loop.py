@@ -36,7 +36,7 @@ class _Listener:
     socket: socket.socket
     outside: int | str
     family: int
-    address: Any  # of the target, as connect takes it
+    addresses: list[Any]  # of the target, as connect takes them
 
 
 class Relay:
@@ -51,13 +51,20 @@ class Relay:
         self._paused = False  # out of descriptors: nothing is accepted
         self._look_again = 0.0
 
-    def add(self, listener: socket.socket, target: tuple[str, int], outside: int | str) -> None:
+    def add(self, listener: socket.socket, target: tuple[str, int], outside: int | str, *, instead: str = "") -> None:
         """Serve *listener*, which the relay owns from now on, with connections to *target*; *outside* is its name.
 
-        Raise ValueError when it does not listen, or the target is neither an IP address with a port nor a path, and
-        OSError when this machine knows no such addresses. The listener is the caller's then.
+        Where *target* refuses, the same port of the address *instead* is tried, which is of the same family. Raise
+        ValueError when it does not listen, or the target is neither an IP address with a port nor a path, and OSError
+        when this machine knows no such addresses. The listener is the caller's then.
         """
         family, address = _resolve(*target)
+        addresses = [address]
+        if instead:
+            other, address = _resolve(instead, target[1])
+            if other != family:
+                raise ValueError(f"{target[0]} and {instead} are not of one family")
+            addresses.append(address)
         socket.socket(family, socket.SOCK_STREAM).close()  # IPv6 may be off: better known now than at each connection
         if listener.type != socket.SOCK_STREAM or not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
             raise ValueError("this is no listening stream socket")
@@ -67,7 +74,7 @@ class Relay:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             for option, value in _KEEPALIVE.items():
                 listener.setsockopt(socket.IPPROTO_TCP, option, value)
-        self._listeners[listener.fileno()] = _Listener(listener, outside, family, address)
+        self._listeners[listener.fileno()] = _Listener(listener, outside, family, addresses)
         if not self._paused:
             self._epoll.register(listener, EPOLLIN)
 
@@ -133,7 +140,7 @@ class Relay:
             ]:
                 listener = socket.socket(fileno=descriptor)
                 try:
-                    self.add(listener, (address, port), outside)
+                    self.add(listener, (address, port), outside, instead=str(message.get("instead", "")))
                 except BaseException:
                     listener.detach()
                     raise
@@ -190,20 +197,19 @@ class Relay:
                     self._drop(listener)
                 return
             client.setblocking(False)
-            self._connect(Connection(client, target, self._buffers), listener)
+            self._connect(Connection(client, target, self._buffers, listener.addresses), listener)
 
     def _connect(self, connection: Connection, listener: _Listener) -> None:
         target = connection.target.socket
         if listener.family != socket.AF_UNIX:
             target.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        number = target.connect_ex(listener.address)
+        number = connection.connect()
         if number == errno.EAGAIN and listener.family == socket.AF_UNIX:
             self._unconnected.append((connection, listener))
             return
         if number not in (0, errno.EINPROGRESS):
             connection.reset()
             return
-        connection.connected = number == 0
         for end in (connection.client, connection.target):
             end.mask = end.interest
             self._ends[end.fileno] = end

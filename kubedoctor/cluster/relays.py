@@ -22,6 +22,15 @@ class Listener:
     address: str
     port: int
     outside: int
+    instead: str = ""  # the address that is tried where nobody listens at the other
+
+
+def published(descriptor: int, inside: int, outside: int, place_address: str) -> Listener:
+    """Return a listener for a port of the inside: of its loopback, or else of the place's own address.
+
+    kube-proxy serves node ports at both in its mode iptables, in its mode nftables at the latter alone.
+    """
+    return Listener(descriptor, "127.0.0.1", inside, outside, place_address)
 
 
 class RelayProcess:
@@ -74,7 +83,8 @@ class RelayProcess:
 
     def _hand_over(self, listener: Listener) -> None:
         target = [listener.address, listener.port]
-        self._say({"relay": "add", "target": target, "outside": listener.outside}, (listener.descriptor,))
+        instead = {"instead": listener.instead} if listener.instead else {}
+        self._say({"relay": "add", "target": target, "outside": listener.outside, **instead}, (listener.descriptor,))
 
     def _say(self, message: dict[str, object], descriptors: tuple[int, ...] = ()) -> None:
         if self._channel is not None:

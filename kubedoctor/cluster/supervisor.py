@@ -21,7 +21,7 @@ from kubedoctor.cluster.channel import Channel, ChannelClosed
 from kubedoctor.cluster.documents import WELL, Plan, State
 from kubedoctor.cluster.manifests import Manifests
 from kubedoctor.cluster.probe import Prober, Verdict, Wakeup
-from kubedoctor.cluster.relays import Listener, RelayProcess
+from kubedoctor.cluster.relays import RelayProcess, published
 from kubedoctor.cluster.running import EXITS_TO_FAIL, EXITS_WINDOW, RUNS, Running, Waiter, ended_children
 from kubedoctor.cluster.spawn import describe_exit, spawn
 from kubedoctor.jsonform import from_json
@@ -289,7 +289,7 @@ class Supervisor:
                 self._answer(request, restarted=list(self._apply(message.get("components", ()))))
             case "publish" if self.relay is not None and descriptors:
                 inside, outside = int(message["inside"]), int(message["outside"])
-                self.relay.add(Listener(descriptors[0], "127.0.0.1", inside, outside))
+                self.relay.add(published(descriptors[0], inside, outside, self._plan.address))
                 self._answer(request)
             case "unpublish" if self.relay is not None:
                 if self.relay.remove(int(message["outside"])):

@@ -165,6 +165,17 @@ def test_a_target_that_refuses_is_a_reset_not_silence(relay: RelayProcess, serve
         client.recv(1)
 
 
+@pytest.mark.parametrize("listening", ["127.0.0.1", "127.0.0.2"])
+def test_where_nobody_listens_at_one_address_the_other_is_tried(relay: RelayProcess, listening: str) -> None:
+    with socket.create_server((listening, 0)) as server:
+        address = relay.publish(("127.0.0.1", server.getsockname()[1]), instead="127.0.0.2")
+        with connect(address) as client, accept(server) as served:
+            assert served.getsockname()[0] == listening
+            exchange(client, served)
+    with connect(address) as client, pytest.raises(ConnectionResetError):
+        client.recv(1)
+
+
 def test_a_target_that_hangs_in_connect_keeps_nobody_waiting(relay: RelayProcess, server: socket.socket) -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full, connect(full.getsockname()):
         # Its backlog of one is taken: the kernel drops every further SYN.

@@ -42,12 +42,12 @@ class RelayProcess:
         self.channel = Channel(ours)
         self._probe: tuple[socket.socket, ...] = ()
 
-    def publish(self, target: Sequence[object], listener: socket.socket | None = None) -> tuple[str, int]:
+    def publish(self, target: Sequence[object], listener: socket.socket | None = None, **more: str) -> tuple[str, int]:
         """Have the relay listen for *target*; return the address it listens at."""
         with listener or socket.create_server(("127.0.0.1", 0), backlog=1024) as own:
             address = own.getsockname()
             outside = address[1] if own.family != socket.AF_UNIX else "unix"
-            self.channel.send({"relay": "add", "outside": outside, "target": list(target)}, [own.fileno()])
+            self.channel.send({"relay": "add", "outside": outside, "target": list(target), **more}, [own.fileno()])
             return address if isinstance(address, str) else address[:2]  # type: ignore[return-value]
 
     def settle(self) -> None:
