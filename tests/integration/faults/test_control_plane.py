@@ -292,7 +292,11 @@ def fresh(tmp_path: Path, binaries: Mapping[str, Path]) -> Iterator[Kubedoctor]:
 def test_a_loopback_address_to_advertise_is_found(fresh: Kubedoctor) -> None:
     flags = ("advertise-address=127.0.0.1", "endpoint-reconciler-type=lease")
     wishes = [word for flag in flags for word in ("--set", f"kube-apiserver.{flag}")]
-    assert fresh("up", "--keep", "--only", "etcd,kube-apiserver", *wishes).status == 1
+    up = ("up", "--keep", "--only", "etcd,kube-apiserver", *wishes)
+    refused = fresh(*up)
+    assert refused.status == 1
+    assert "told to advertise 127.0.0.1, a loopback address" in refused.err
+    assert fresh(*up, "--ignore", "apiserver.advertise-loopback").status == 1
     seen = examined(fresh, *CHECKS, fixture="apiserver.advertise-loopback")
     assert "told to advertise 127.0.0.1, a loopback address" in seen.message("apiserver.advertise-loopback")
     assert seen.failed() == {"apiserver.advertise-loopback"}
@@ -306,3 +310,23 @@ def test_a_taken_port_of_the_apiserver_is_found_before_and_after_the_start(fresh
         seen = examined(fresh, *CHECKS, fixture="apiserver.port-taken")
     assert "listens on port 6443, which kube-apiserver needs" in seen.message("apiserver.port-taken")
     assert seen.failed() == {"apiserver.port-taken"}
+
+
+@pytest.mark.parametrize(
+    ("component", "port", "check"),
+    [
+        ("kube-controller-manager", 10257, "controllers.port-taken"),
+        ("kube-scheduler", 10259, "scheduler.port-taken"),
+    ],
+)
+def test_a_taken_port_of_a_component_is_found(cli: Kubedoctor, component: str, port: int, check: str) -> None:
+    cli.ok("stop", component)
+    try:
+        with holding(cli, port):
+            assert cli("start", component).status == 1
+            seen = examined(cli, *CHECKS, fixture=check)
+    finally:
+        cli.ok("restart", component)
+    assert f"listens on port {port}, which {component} needs" in seen.message(check)
+    assert seen.failed() == {check}
+    assert seen.outcome(f"{check.partition('.')[0]}.not-working", "local") == "skipped"
