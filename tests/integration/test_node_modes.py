@@ -1,16 +1,19 @@
-"""A node with another proxy mode than the usual one: services work the same, or `up` tells why they cannot."""
+"""A node of other parts than the usual ones: another proxy mode, the container runtime of the distribution."""
 
 from __future__ import annotations
 
+import subprocess
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.boxes import checked
 from support.clusters import commands, free_port, got
 from support.command import Kubedoctor
 from support.guarded import refusal
 from support.images import probe_archive
+from support.packages import unpacked
 from support.pods import applied, deployment, inside, pod, ready
 from support.workloads import service
 
@@ -51,3 +54,26 @@ def test_virtual_servers_that_the_kernel_does_not_have_are_refused_before_anythi
     said = refusal(cli("up", "--node", env={"KUBE_PROXY_MODE": "ipvs"}))
     assert "kernel feature ip_vs (services: the kernel has no virtual servers)" in said
     assert not list(cli.home.glob("clusters/*/places/*/plan.json"))
+
+
+# --- container runtimes -----------------------------------------------------------------------------------------------
+
+
+def test_pods_run_in_the_containerd_of_the_distribution(tmp_path: Path, node_binaries: dict[str, Path]) -> None:
+    """Debian 12 has 1.6, which reads another version of the configuration than 2.x writes."""
+    package, runc = unpacked("containerd"), unpacked("runc")
+    theirs = {name: package / "usr/bin" / name for name in ("containerd", "containerd-shim-runc-v2", "ctr")}
+    theirs["runc"] = next(path for path in (runc / "usr/bin/runc", runc / "usr/sbin/runc") if path.is_file())
+    with commands(tmp_path, {**node_binaries, **theirs}) as cli:
+        cli.ok("up", "--node", "--image-archive", str(probe_archive(tmp_path)))
+        applied(cli, WEB, deployment("web", 1, "serve", ":8080"), pod("client", "wait"))
+        ready(cli, "deployment/web", "jsonpath={.status.readyReplicas}=1")
+        ready(cli, "pod/client")
+        assert inside(cli, "client", "get", "http://web").startswith("web-")
+        assert inside(cli, "client", "id").startswith("0 0 ")
+
+        (node,) = got(cli, "get", "nodes")["items"]
+        told = subprocess.run([str(theirs["containerd"]), "--version"], capture_output=True, text=True, check=True)
+        runtime = node["status"]["nodeInfo"]["containerRuntimeVersion"]
+        assert runtime.removeprefix("containerd://") in told.stdout
+        assert checked(cli, "runtime", "cni", "kubelet", cluster="local").findings(severity="error") == []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,6 +14,7 @@ from support.command import Kubedoctor
 from support.guarded import free_port
 from support.images import probe_archive
 from support.machine import difference, snapshot
+from support.packages import unpacked
 from support.person import Person, install, interpreter, public_binaries
 from support.pods import applied, deployment, inside, pod, ready
 from support.registry import registry
@@ -44,23 +44,10 @@ def directory(node_binaries: dict[str, Path]) -> Iterator[Path]:
     (made / "subid").write_text("nobody:200000:65536\n")
     (made / "tools").mkdir(mode=0o755)
     for name in ("newuidmap", "newgidmap"):
-        shutil.copyfile(uidmap(name, made), made / "tools" / name)
+        shutil.copyfile(shutil.which(name) or unpacked("uidmap") / "usr/bin" / name, made / "tools" / name)
         (made / "tools" / name).chmod(0o4755)
     yield made
     shutil.rmtree(made)
-
-
-def uidmap(name: str, directory: Path) -> Path:
-    """Return one of the programs of uidmap: this machine's, or the distribution's."""
-    if found := shutil.which(name):
-        return Path(found)
-    unpacked = directory / "uidmap"
-    if not unpacked.exists():
-        unpacked.mkdir()
-        subprocess.run(["apt-get", "download", "uidmap"], cwd=unpacked, check=True, capture_output=True)
-        (package,) = unpacked.glob("*.deb")
-        subprocess.run(["dpkg", "-x", str(package), "."], cwd=unpacked, check=True)
-    return unpacked / "usr/bin" / name
 
 
 @pytest.fixture
