@@ -122,7 +122,8 @@ class Finding:
     """What is wrong, in one line without a full stop, about `subject`, which stays the same from run to run.
 
     `subject` names the thing in its own terms (`etcd :2379`, `/etc/kubernetes/pki/apiserver.crt`): no pid, no time.
-    `severity` None takes the check's.
+    `severity` None takes the check's. `explains` are checks whose findings on the same target follow from this one:
+    they are shown below it. A check that would have nothing to look at then names this one in its `requires` instead.
     """
 
     message: str
@@ -130,6 +131,7 @@ class Finding:
     severity: Severity | None = None
     evidence: tuple[Evidence, ...] = ()
     fixes: tuple[Fix, ...] = ()
+    explains: tuple[str, ...] = ()
 
 
 class NotApplicable(Exception):  # noqa: N818 - a state, not a mistake

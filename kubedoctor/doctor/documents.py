@@ -14,7 +14,7 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportedFinding:
-    """A finding with the severity that counts and its fingerprint."""
+    """A finding with the severity that counts and its fingerprint; `explains` are checks whose findings follow."""
 
     message: str
     subject: str
@@ -22,6 +22,7 @@ class ReportedFinding:
     evidence: tuple[Evidence, ...] = ()
     fixes: tuple[Fix, ...] = ()
     fingerprint: str = ""
+    explains: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +52,7 @@ class ReportedTarget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cause:
-    """The root of several findings, named by their fingerprints."""
+    """A finding from which others follow, or none; `explains` are their fingerprints."""
 
     id: str
     target: str

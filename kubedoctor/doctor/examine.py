@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from kubedoctor.checks import Check, Outcome, Phase, Severity
+from kubedoctor.doctor.causes import causes
 from kubedoctor.doctor.documents import Report, ReportedTarget, Result
 from kubedoctor.doctor.jobs import jobs
 from kubedoctor.doctor.look import SharedLook
@@ -59,6 +60,7 @@ def examine(
             seconds=round(time.monotonic() - began, 6),
             ok=is_ok(results, fail_on),
             counts=counts(results),
+            causes=causes(results),
             results=tuple(results),
             timings=fact_timings(look) if timings else {},
         ),

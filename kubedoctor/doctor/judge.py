@@ -90,6 +90,7 @@ def reported(check: Check, target: Target, finding: Finding) -> ReportedFinding:
         evidence=finding.evidence,
         fixes=finding.fixes,
         fingerprint=fingerprint(check.id, target.kind, finding.subject),
+        explains=finding.explains,
     )
 
 

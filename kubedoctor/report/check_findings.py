@@ -52,6 +52,19 @@ def remark(result: Result, finding: ReportedFinding, style: Style) -> list[str]:
     return lines + fixes(offered, style.advice.get(result.check, ""), style, indent="    ") + _hidden(result, style)
 
 
+def following(found: Iterable[tuple[Result, ReportedFinding]], style: Style, *, indent: str = "  ") -> list[str]:
+    """Return the lines of what follows from a finding; it needs no fix of its own, so none is told but with -v."""
+    lines = []
+    for result, finding in found:
+        lines += headline(result, finding, style, indent=f"{indent}so    ")
+        if style.verbose:
+            inner = f"{indent}      "
+            lines += evidence(finding, style, indent=inner)
+            lines += fixes(finding.fixes, style.advice.get(result.check, ""), style, indent=inner)
+        lines += _hidden(result, style)
+    return lines
+
+
 def ignored(result: Result, finding: ReportedFinding, style: Style) -> list[str]:
     """Return the lines of a finding that does not count."""
     return headline(result, finding, style, indent="  ") + _hidden(result, style)

@@ -48,7 +48,7 @@ def summary(report: Report, style: Style) -> list[str]:
     line = ", ".join(_numbers(report)) or "nothing was looked at"
     unseen = list(_unseen(report.results, style))
     if len(unseen) == 1 and not style.verbose:
-        with_reason = f"{line} ({unseen[0][1]})"
+        with_reason = f"{line} ({wrapped(unseen[0][1], 1 << 30)[0]})"
         if cells(with_reason) <= style.width:
             return [with_reason, *_blind(report, style)]
     lines = wrapped(line, style.width)

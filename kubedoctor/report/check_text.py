@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from kubedoctor.checks import Outcome, Severity
-from kubedoctor.doctor.documents import Report, ReportedFinding, Result, failed_before
-from kubedoctor.report.check_findings import Style, ignored, problem, remark
+from kubedoctor.doctor.documents import Report, failed_before
+from kubedoctor.report.check_findings import Style, following, ignored, problem, remark
+from kubedoctor.report.check_order import Shown, in_order
 from kubedoctor.report.check_summary import header, is_machine, notes, summary, timings
 from kubedoctor.report.text import styled, visible
 from kubedoctor.report.wrapping import NARROWEST, WIDEST, wrapped
@@ -37,39 +38,39 @@ def render(
         several=len(clusters) > 1,
         hidden=_hidden(report),
     )
+    shown = in_order(report)
     parts = [
         [*(wrapped(recorded, style.width) if recorded else ()), *header(report, style, complete=complete)],
-        *_problems(report, style),
-        _remarks(report, style),
+        *_problems(shown, style),
+        _remarks(shown, style),
         _ignored(report, style),
         _everything(report, style) if verbose else [],
-        [*summary(report, style), *notes(report.targets, style), *_more(report)],
+        [*summary(report, style), *notes(report.targets, style), *_more(shown)],
         timings(report) if with_timings else [],
     ]
     return [line for part in parts if part for line in ("", *part)][1:]
 
 
-def _findings(report: Report, outcome: Outcome, *severities: Severity) -> Iterator[tuple[Result, ReportedFinding]]:
-    for severity in severities or tuple(Severity):
-        for result in report.results:
-            if result.outcome is outcome:
-                yield from ((result, finding) for finding in result.findings if finding.severity is severity)
+def _problems(shown: Sequence[Shown], style: Style) -> Iterator[list[str]]:
+    for one in shown:
+        if one.severity is Severity.ERROR:
+            yield [*problem(one.result, one.finding, style), *following(one.following, style)]
 
 
-def _problems(report: Report, style: Style) -> Iterator[list[str]]:
-    for result, finding in _findings(report, Outcome.FAILED, Severity.ERROR):
-        yield problem(result, finding, style)
-
-
-def _remarks(report: Report, style: Style) -> list[str]:
-    found = _findings(report, Outcome.FAILED, Severity.WARNING, Severity.INFO)
-    lines = [line for result, finding in found for line in remark(result, finding, style)]
-    has_problems = any(_findings(report, Outcome.FAILED, Severity.ERROR))
+def _remarks(shown: Sequence[Shown], style: Style) -> list[str]:
+    lines = [
+        line
+        for one in shown
+        if one.severity is not Severity.ERROR
+        for line in (*remark(one.result, one.finding, style), *following(one.following, style, indent="    "))
+    ]
+    has_problems = any(one.severity is Severity.ERROR for one in shown)
     return ["also", *lines] if lines and has_problems else lines
 
 
 def _ignored(report: Report, style: Style) -> list[str]:
-    found = _findings(report, Outcome.IGNORED)
+    found = [(one, finding) for one in report.results if one.outcome is Outcome.IGNORED for finding in one.findings]
+    found.sort(key=lambda item: list(Severity).index(item[1].severity))
     lines = [line for result, finding in found for line in ignored(result, finding, style)]
     return [styled(line, "dim", colour=style.colour) for line in ("ignored", *lines)] if lines else []
 
@@ -98,6 +99,5 @@ def _everything(report: Report, style: Style) -> list[str]:
     return lines
 
 
-def _more(report: Report) -> list[str]:
-    first = next(_findings(report, Outcome.FAILED), None)
-    return [f"more: kubedoctor explain {visible(first[0].check)}"] if first else []
+def _more(shown: Sequence[Shown]) -> list[str]:
+    return [f"more: kubedoctor explain {visible(shown[0].result.check)}"] if shown else []

@@ -13,6 +13,7 @@ from support.values import values_of
 
 from kubedoctor import Evidence, Fix, Severity, TargetKind, run
 from kubedoctor.checks import Outcome
+from kubedoctor.doctor.causes import causes
 from kubedoctor.doctor.documents import Report, ReportedFinding, ReportedTarget, Result, skipped_because
 from kubedoctor.doctor.examine import counts
 from kubedoctor.report.check_text import render
@@ -302,4 +303,58 @@ def test_any_report_can_be_shown_and_fits(found: Report, width: int, verbose: bo
     found = replace(without_commands(found), seconds=found.seconds % 10_000)
     for line in render(found, width=width, verbose=verbose, complete=complete):
         assert "\n" not in line
-        assert cells(line) <= width
+        assert cells(line) <= width or line.startswith("more: ")  # a command
+
+
+# --- causes -----------------------------------------------------------------------------------------------------------
+
+
+def caused(*results: Result) -> Report:
+    return report(*results, causes=causes(results), targets=(MACHINE, LOCAL))
+
+
+def test_a_cause_comes_first_and_what_follows_from_it_below_it() -> None:
+    broken = failed("acme.broken", "it is broken", explains=("acme.idle",), fixes=(KILL,), fingerprint="a")
+    idle = failed("acme.idle", "it does nothing", fixes=(PORT,), fingerprint="b")
+    shown = text(caused(failed("acme.other", "another thing"), idle, broken))
+    assert shown.splitlines()[2:9] == [
+        "it is broken                                                         acme.broken",
+        "  fix   stop it   kill 812",
+        "  so    it does nothing                                                acme.idle",
+        "",
+        "another thing                                                         acme.other",
+        "",
+        "3 errors",
+    ]
+    assert shown.endswith("more: kubedoctor explain acme.broken")
+    assert "use another port" not in shown
+    assert "use another port" in text(caused(broken, idle), verbose=True)
+
+
+def test_a_warning_from_which_an_error_follows_stands_among_the_errors() -> None:
+    found = caused(
+        failed("acme.scarce", "it is scarce", Severity.WARNING, explains=("acme.idle",), fingerprint="a"),
+        failed("acme.idle", "it does nothing", fingerprint="b"),
+        failed("acme.hint", "by the way", Severity.INFO, fingerprint="c"),
+    )
+    lines = text(found).splitlines()
+    assert lines[2].startswith("! it is scarce")
+    assert lines[3].startswith("  so    it does nothing")
+    assert lines[5:7] == ["also", f"  - by the way{' ' * 57}acme.hint"]
+
+
+def test_what_follows_on_another_cluster_stays_by_itself() -> None:
+    found = caused(
+        failed("acme.broken", "it is broken", explains=("acme.idle",), target="local", fingerprint="a"),
+        failed("acme.idle", "it does nothing", target="machine", fingerprint="b"),
+    )
+    assert "  so  " not in text(found)
+
+
+def test_checks_that_were_skipped_for_what_follows_are_told_there() -> None:
+    found = caused(
+        failed("acme.broken", "it is broken", explains=("acme.idle",), fingerprint="a"),
+        failed("acme.idle", "it does nothing", fingerprint="b"),
+        result("acme.more", Outcome.SKIPPED, reason=skipped_because("acme.idle")),
+    )
+    assert "  1 more not looked at: acme.more" in text(found).splitlines()
