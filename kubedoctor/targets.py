@@ -110,6 +110,7 @@ class Target:
     kubeconfig: str = ""
     directory: str = ""
     notes: tuple[str, ...] = ()  # what discovery could not see, and why
+    unseen: bool = False  # of the machine: it could not be told what runs there at all
 
     def all(self, *names: str) -> tuple[Instance, ...]:
         """Return the instances of these names; all of them without a name."""

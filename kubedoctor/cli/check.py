@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -120,7 +121,9 @@ class _Run:
         ignoring = ignored(checks, words(wishes.ignored))
         fail_on = None if wishes.fail_on == "never" else Severity(wishes.fail_on)
         recording = recordings.read(wishes.source) if wishes.source else None
-        with nothing_on_stdout(), self._seen(recording) as (look, targets):
+        seconds = wishes.timeout or SECONDS
+        until = time.monotonic() + seconds
+        with nothing_on_stdout(), self._seen(recording, seconds / 2) as (look, targets):
             found = examine(
                 checks,
                 targets,
@@ -129,7 +132,7 @@ class _Run:
                 phases=tuple(Phase) if wishes.phase is None else (Phase(wishes.phase),),
                 ignored=ignoring,
                 fail_on=fail_on,
-                seconds=wishes.timeout or SECONDS,
+                seconds=max(until - time.monotonic(), seconds / 2),
                 owner=self._owner,
                 plugins=[plugin.name for plugin in manager.plugins],
                 report_problem=manager.blame,
@@ -142,7 +145,13 @@ class _Run:
         for place in places:
             self._write(place, report, checks, recording)
         self._tell_crashes(found.crashes)
-        return exit_code(report.results, fail_on, strict=wishes.strict, left_out=bool(problems))
+        return exit_code(
+            report.results,
+            fail_on,
+            strict=wishes.strict,
+            left_out=bool(problems),
+            unseen=any(target.unseen for target in targets),
+        )
 
     def _refuse_contradictions(self) -> None:
         wishes = self.wishes
@@ -152,12 +161,17 @@ class _Run:
             other = "--record" if wishes.record else "--kubeconfig"
             raise UsageError(f"--from looks at no machine, so {other} has no meaning", hint=f"leave out {other}")
 
-    def _seen(self, recording: Recording | None) -> AbstractContextManager[tuple[SharedLook, Sequence[Target]]]:
-        """Return what gives a look at the recorded machine or at this one, and what there is to look at."""
+    def _seen(
+        self, recording: Recording | None, seconds: float
+    ) -> AbstractContextManager[tuple[SharedLook, Sequence[Target]]]:
+        """Return what gives a look at the recorded machine or at this one, and what there is to look at.
+
+        It takes *seconds* at most to find that out.
+        """
         if recording is None:
             from kubedoctor.cli.survey import survey
 
-            return survey(self.app.manager, kubeconfig=self.wishes.kubeconfig or "")
+            return survey(self.app.manager, kubeconfig=self.wishes.kubeconfig or "", seconds=seconds)
         from kubedoctor.doctor.recording import replay
 
         return nullcontext((replay(recording), recording.targets))

@@ -3,32 +3,40 @@
 from __future__ import annotations
 
 import os
-import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kubedoctor.doctor.look import SharedLook
+from kubedoctor.doctor.look import SharedLook, UnwaitingLook
+from kubedoctor.doctor.threads import Threads
 
 if TYPE_CHECKING:
     from kubedoctor.plugins import Manager
     from kubedoctor.targets import Target
 
 SECONDS = 5.0
-"""The search for what runs here takes a few milliseconds for each component; a file system that hangs ends it."""
+"""The search for what runs here takes a few milliseconds for each component; what hangs all over ends it."""
+
+FIRST, AGAIN = 0.3, 0.06
+"""The parts of its time that the search waits for the first fact that hangs, and for each other one: it goes on without
+them, and a dead server has many files that it would look at."""
 
 
 @contextmanager
-def survey(manager: Manager, *, kubeconfig: str = "") -> Iterator[tuple[SharedLook, Sequence[Target]]]:
+def survey(
+    manager: Manager, *, kubeconfig: str = "", seconds: float = SECONDS
+) -> Iterator[tuple[SharedLook, Sequence[Target]]]:
     """Yield a look at this machine and the targets on it; the network namespaces of others are open meanwhile.
 
-    Raise KubedoctorError for a kubeconfig that cannot be read.
+    The search takes *seconds* at most. Raise KubedoctorError for a kubeconfig that cannot be read.
     """
     from kubedoctor.cli.targets import known_targets
 
     look = SharedLook()
-    targets = _discovered(look, known_targets(manager, flags={}, environment=os.environ, kubeconfig=kubeconfig))
+    known = known_targets(manager, flags={}, environment=os.environ, kubeconfig=kubeconfig)
+    targets = _discovered(look, known, min(seconds, SECONDS))
     foreign = sorted({instance.net for target in targets for instance in target.instances} - {0})
     if not foreign:
         yield look, targets
@@ -42,27 +50,49 @@ def survey(manager: Manager, *, kubeconfig: str = "") -> Iterator[tuple[SharedLo
         dismiss()
 
 
-def _discovered(look: SharedLook, known: Sequence[Target]) -> Sequence[Target]:
-    """Return what runs here; only what is known before when the search does not come back."""
-    from kubedoctor.doctor.targets import discover
+def _discovered(look: SharedLook, known: Sequence[Target], seconds: float) -> Sequence[Target]:
+    """Return what runs here; only what is known before when the search does not come back.
 
-    found: list[Sequence[Target]] = []
-    defects: list[BaseException] = []
-
-    def search() -> None:
-        try:
-            found.append(discover(look, known))
-        except (Exception, SystemExit) as error:  # raised again by the thread that waits
-            defects.append(error)
-
-    thread = threading.Thread(target=search, daemon=True)
-    thread.start()
-    thread.join(SECONDS)
-    if defects:
-        raise defects[0]
-    if found:
-        return found[0]
-    awaited = look.awaited(thread.ident or 0) or "the search"
+    What hangs is given up, and the search begins again: what it has seen it does not look at twice.
+    """
+    until = time.monotonic() + seconds
+    patience, awaited = FIRST * seconds, ""
+    while (left := until - time.monotonic()) > 0:
+        search = _Search(look, known)
+        threads = Threads(1, look.working_for)
+        threads.start(None, search.run, min(patience, left))
+        while (ended := threads.next(until)) is None:
+            pass
+        if ended.in_time:
+            return search.result()
+        awaited, patience = look.give_up(ended.thread), AGAIN * seconds
+        if not awaited:
+            break
     machine, *others = known
-    note = f"what runs here is not known: {awaited} did not answer in {SECONDS:g} s"
-    return (replace(machine, notes=(*machine.notes, note)), *others)
+    note = f"what runs here is not known: {awaited or 'the search'} did not answer in {seconds:g} s"
+    return (replace(machine, notes=(*machine.notes, note), unseen=True), *others)
+
+
+class _Search:
+    """The search, and what it came to."""
+
+    def __init__(self, look: SharedLook, known: Sequence[Target]) -> None:
+        self._look = UnwaitingLook(look)
+        self._known = known
+        self._found: Sequence[Target] = ()
+        self._defect: BaseException | None = None
+
+    def run(self) -> None:
+        """Search; it raises nothing here."""
+        from kubedoctor.doctor.targets import discover
+
+        try:
+            self._found = discover(self._look, self._known)
+        except (Exception, SystemExit) as error:  # raised again for the one who waits
+            self._defect = error
+
+    def result(self) -> Sequence[Target]:
+        """Return the targets; raise what the search has raised."""
+        if self._defect is not None:
+            raise self._defect
+        return self._found

@@ -41,13 +41,14 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportedTarget:
-    """What was looked at."""
+    """What was looked at. `unseen`, of the machine: it could not be told what runs there at all."""
 
     id: str
     kind: TargetKind
     title: str
     components: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    unseen: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +67,7 @@ class Cause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """One run. `ok`: nothing at or above `--fail-on`, and on each target a check of errors could look."""
+    """One run. `ok`: nothing at or above `--fail-on`, on each target a check of errors could look, and all are seen."""
 
     targets: tuple[ReportedTarget, ...]
     started: str  # RFC 3339, UTC

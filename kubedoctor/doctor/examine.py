@@ -58,7 +58,7 @@ def examine(
             targets=tuple(reported_target(target) for target in targets),
             started=datetime.fromtimestamp(look.now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             seconds=round(time.monotonic() - began, 6),
-            ok=is_ok(results, fail_on),
+            ok=is_ok(results, fail_on) and not any(target.unseen for target in targets),
             counts=counts(results),
             causes=causes(results),
             results=tuple(results),
@@ -76,6 +76,7 @@ def reported_target(target: Target) -> ReportedTarget:
         title=target.title,
         components=tuple(dict.fromkeys(instance.name for instance in target.instances)),
         notes=target.notes,
+        unseen=target.unseen,
     )
 
 

@@ -189,6 +189,22 @@ class SharedLook:
         return False
 
 
+class UnwaitingLook:
+    """A Look that does not wait for what somebody has given up: that is Overdue at once."""
+
+    def __init__(self, look: SharedLook) -> None:
+        self._look = look
+
+    @property
+    def now(self) -> float:
+        """The time of this run, seconds since the epoch."""
+        return self._look.now
+
+    def get(self, fact: Fact[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Return the fact's value; raise the FactError that says why it cannot be had."""
+        return self._look.ask(fact, args, kwargs, 0.0)
+
+
 def positional(fact: Fact[Any, Any], args: tuple[object, ...], kwargs: Mapping[str, object]) -> tuple[object, ...]:
     """Return the arguments by position, without those at the end that say what is the default anyway.
 

@@ -34,7 +34,7 @@ def discover(look: Look, ours: Sequence[Target] = ()) -> tuple[Target, ...]:
         everyone = {process.pid: process for process in look.get(processes)}
     except FactError as problem:
         note = f"what runs here is not known: {problem.reason}"
-        return (replace(machine, notes=(*machine.notes, note)), *known, *_apis(ours))
+        return (replace(machine, notes=(*machine.notes, note), unseen=True), *known, *_apis(ours))
     known = [_as_it_runs(one, everyone) for one in known]
     clusters = _clusters(look, known, everyone)
     machine = replace(machine, notes=(*machine.notes, *_unseen(look), *_docker(clusters)))

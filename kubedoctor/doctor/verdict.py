@@ -51,11 +51,16 @@ def is_ok(results: Sequence[Result], fail_on: Severity | None) -> bool:
 
 
 def exit_code(
-    results: Sequence[Result], fail_on: Severity | None, *, strict: bool = False, left_out: bool = False
+    results: Sequence[Result],
+    fail_on: Severity | None,
+    *,
+    strict: bool = False,
+    left_out: bool = False,
+    unseen: bool = False,
 ) -> ExitCode:
     """Return the exit status of `check`; with *strict*, everything has to be seen, by all plugins.
 
-    *left_out* says that a plugin, or a part of one, could not be used.
+    *left_out* says that a plugin, or a part of one, could not be used; *unseen* that what runs here was not found out.
     """
     if is_failing(results, fail_on):
         return ExitCode.NOT_WELL
@@ -63,7 +68,7 @@ def exit_code(
         return ExitCode.DEFECT
     if strict and (left_out or any(result.outcome in BLIND for result in results)):
         return ExitCode.CANNOT_TELL
-    return ExitCode.OK if could_tell(results) else ExitCode.CANNOT_TELL
+    return ExitCode.OK if could_tell(results) and not unseen else ExitCode.CANNOT_TELL
 
 
 def _could_look(found: Sequence[Result]) -> bool:

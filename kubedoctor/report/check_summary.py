@@ -35,6 +35,7 @@ def can_start(report: Report) -> bool:
     return (
         not others
         and bool(machine.components)
+        and not machine.unseen
         and not blind_targets(report.results)
         and not any(
             result.severity is Severity.ERROR and (result.outcome in BLIND or result.findings)
@@ -120,11 +121,9 @@ def _blind(report: Report, style: Style) -> list[str]:
     blind = [titles.get(one, one) for one in blind_targets(report.results)]
     if not any(result.outcome is not Outcome.NOT_APPLICABLE for result in report.results):
         return wrapped("could not tell: no check had anything to look at", style.width)
-    return [
-        line
-        for title in blind
-        for line in wrapped(f"could not tell how it is with {title}: no check of errors could look", style.width)
-    ]
+    told = [f"could not tell how it is with {title}: no check of errors could look" for title in blind]
+    told += [f"could not tell what runs on {target.title}" for target in report.targets if target.unseen]
+    return [line for one in told for line in wrapped(one, style.width)]
 
 
 def _number(number: int, word: str) -> str:

@@ -91,7 +91,9 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> list[Target]:
     targets = [replace(MACHINE, instances=(Instance(name="etcd", source="what `up` would start", planned=True),))]
 
     @contextmanager
-    def made_up(manager: Manager, *, kubeconfig: str = "") -> Iterator[tuple[SharedLook, list[Target]]]:
+    def made_up(
+        manager: Manager, *, kubeconfig: str = "", seconds: float = 5.0
+    ) -> Iterator[tuple[SharedLook, list[Target]]]:
         yield SharedLook(now=1_700_000_000.0), targets
 
     monkeypatch.setattr(survey, "survey", made_up)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from support.checks import MACHINE, cluster, fact_of
 
-from kubedoctor import Instance, Look, Target
-from kubedoctor.cli import survey as module
+from kubedoctor import FactError, Instance, Look, Target
 from kubedoctor.cli.survey import survey
 from kubedoctor.plugins import Manager
 
@@ -44,16 +47,54 @@ def test_a_search_that_hangs_leaves_what_is_known_and_a_note(
     known: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     never = threading.Event()
-    stuck = fact_of("host.processes", lambda _: never.wait())
+    monkeypatch.setattr("kubedoctor.doctor.targets.discover", lambda look, ours: never.wait())
+    machine, ours = found(seconds=0.1)
+    assert machine.notes == ("what runs here is not known: the search did not answer in 0.1 s",)
+    assert machine.unseen
+    assert ours is OURS
+
+
+def test_facts_that_hang_cost_themselves_alone(known: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    never = threading.Event()
+    dead = fact_of("targets.file", lambda _, name: never.wait())
+    outer = fact_of("targets.outer", lambda look: look.get(dead, "b"))
+    quick = fact_of("targets.quick", lambda look: counted.append(1))
+    counted: list[int] = []
+
+    def discover(look: Look, ours: Sequence[Target]) -> tuple[Target, ...]:
+        machine, *others = ours
+        look.get(quick)
+        notes = []
+        for asked, arguments in ((dead, ("a",)), (outer, ()), (dead, ("a",))):
+            try:
+                look.get(asked, *arguments)
+            except FactError as problem:
+                notes.append(problem.reason)
+        return (replace(machine, notes=tuple(notes)), *others, cluster("found"))
+
+    monkeypatch.setattr("kubedoctor.doctor.targets.discover", discover)
+    machine, *others = found()
+    assert machine.notes == tuple(f'targets.file("{name}") did not answer' for name in "aba")
+    assert not machine.unseen
+    assert [target.id for target in others] == ["ours", "found"]
+    assert counted == [1]
+
+
+def test_a_search_for_which_everything_hangs_names_what_it_waited_for(
+    known: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    never = threading.Event()
+    dead = fact_of("targets.file", lambda _, number: never.wait())
 
     def discover(look: Look, ours: object) -> None:
-        look.get(stuck)
+        for number in range(1000):
+            with suppress(FactError):
+                look.get(dead, number)
 
-    monkeypatch.setattr(module, "SECONDS", 0.1)
     monkeypatch.setattr("kubedoctor.doctor.targets.discover", discover)
-    machine, ours = found()
-    assert machine.notes == ("what runs here is not known: host.processes() did not answer in 0.1 s",)
-    assert ours is OURS
+    machine, _ = found(seconds=0.2)
+    assert re.fullmatch(r"what runs here is not known: targets\.file\(\d+\) did not answer in 0\.2 s", machine.notes[0])
+    assert machine.unseen
 
 
 def test_a_defect_of_the_search_is_one(known: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -168,3 +169,11 @@ def test_ok_is_what_the_exit_status_says(results: list[Result], fail_on: Severit
 def test_failing_on_milder_things_never_makes_it_better(results: list[Result]) -> None:
     statuses = [exit_code(results, one) for one in (None, *Severity)]
     assert all(later == ExitCode.NOT_WELL or later == earlier for earlier, later in pairwise(statuses))
+
+
+def test_what_runs_here_and_was_not_found_out_is_never_well() -> None:
+    unseen = replace(MACHINE, unseen=True)
+    report = examine([passing("a.b")], [unseen], SharedLook()).report
+    assert (report.counts["passed"], report.ok, report.targets[0].unseen) == (1, False, True)
+    assert exit_code(report.results, Severity.ERROR, unseen=True) == ExitCode.CANNOT_TELL
+    assert exit_code([ERROR], Severity.ERROR, unseen=True) == ExitCode.NOT_WELL

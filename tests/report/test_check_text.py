@@ -205,6 +205,14 @@ def test_looking_at_nothing_is_not_being_well() -> None:
     assert text(blind).splitlines()[-1] == "could not tell how it is with kubeadm node: no check of errors could look"
 
 
+def test_where_it_is_not_known_what_runs_no_cluster_can_start() -> None:
+    machine = replace(MACHINE, components=("etcd",))
+    assert "a cluster can start here" in text(report(result("acme.a"), targets=(machine,)), complete=True)
+    unseen = text(report(result("acme.a"), targets=(replace(machine, unseen=True),)), complete=True)
+    assert "a cluster can start here" not in unseen
+    assert unseen.splitlines()[-1] == f"could not tell what runs on {machine.title}"
+
+
 def test_several_clusters_are_named_at_their_findings() -> None:
     found = report(
         failed("etcd.unhealthy", "etcd does not answer", target="local"),
