@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from kubedoctor import Evidence, FactError, host
+from kubedoctor_certs.consequences import of_edge, of_shown
 from kubedoctor_certs.sight import Sight
 from kubedoctor_certs.sources import Edge, Shown, Source, Survey, Trusted, Use
 from kubedoctor_certs.trust import Verdict, judge
@@ -29,6 +30,7 @@ class Dated:
     source: Source
     places: list[str] = field(default_factory=list)
     effects: list[str] = field(default_factory=list)
+    explains: list[str] = field(default_factory=list)  # checks that fail when it is no good
     is_served: bool = False
     is_minor: bool = False
 
@@ -56,15 +58,23 @@ class _Dated:
         self.found: dict[str, Dated] = {}
 
     def add(
-        self, one: host.CertificateFact, title: str, who: str, use: Use, source: Source, effects: list[str]
+        self,
+        one: host.CertificateFact,
+        title: str,
+        who: str,
+        use: Use,
+        source: Source,
+        effects: list[str],
+        explains: Iterable[str],
     ) -> Dated:
         entry = self.found.setdefault(one.fingerprint, Dated(one, title, who, use, source))
         entry.places.append(str(source))
         entry.effects += effects
+        entry.explains += [check for check in explains if check not in entry.explains]
         return entry
 
     def add_shown(self, shown: Shown, one: host.CertificateFact, effects: list[str]) -> None:
-        entry = self.add(one, shown.title, shown.who, shown.use, shown.certificate, effects)
+        entry = self.add(one, shown.title, shown.who, shown.use, shown.certificate, effects, of_shown(shown))
         entry.is_minor = shown.is_minor and not entry.effects
 
 
@@ -83,14 +93,16 @@ def dated(sight: Sight, found: Survey) -> list[Dated]:
         for one in chain[1:]:
             if not one.is_self_issued:  # nobody looks at a root that comes along
                 title = f"the authority `{one.subject}` above {shown.title}"
-                result.add(one, title, shown.who, Use.SIGNER, shown.certificate, effects)
-    for trusted, one, effects in _authorities(sight, found):
-        result.add(one, f"the authority `{one.subject}`", trusted.who, Use.SIGNER, trusted.source, effects)
+                result.add(one, title, shown.who, Use.SIGNER, shown.certificate, effects, of_shown(shown))
+    for trusted, one, hanging in _authorities(sight, found):
+        effects = [edge.effect for edge in hanging]
+        explains = [check for edge in hanging for check in of_edge(edge)]
+        result.add(one, f"the authority `{one.subject}`", trusted.who, Use.SIGNER, trusted.source, effects, explains)
     for shown, one, where in _served(sight, found):
         if one.fingerprint not in result.found:
             effects = _effects(consequences, shown)
             title = f"the certificate that {shown.who} serves, no longer the one in its file,"
-            entry = result.add(one, title, shown.who, shown.use, shown.certificate, effects)
+            entry = result.add(one, title, shown.who, shown.use, shown.certificate, effects, of_shown(shown))
             entry.is_served, entry.places = True, [where]
     return list(result.found.values())
 
@@ -102,8 +114,11 @@ def _effects(consequences: dict[int, list[str]], shown: Shown) -> list[str]:
     return consequences.get(id(shown), [])
 
 
-def _authorities(sight: Sight, found: Survey) -> Iterator[tuple[Trusted, host.CertificateFact, list[str]]]:
-    """Yield the only authority of a file, and of a bundle those who vouch for somebody: the best one for each."""
+def _authorities(sight: Sight, found: Survey) -> Iterator[tuple[Trusted, host.CertificateFact, list[Edge]]]:
+    """Yield the only authority of a file, and of a bundle those who vouch for somebody: the best one for each.
+
+    With each go the edges that hang on it.
+    """
     edges: dict[int, list[Edge]] = {}
     for edge in found.edges:
         edges.setdefault(id(edge.trusted), []).append(edge)
@@ -113,7 +128,7 @@ def _authorities(sight: Sight, found: Survey) -> Iterator[tuple[Trusted, host.Ce
             continue
         own = edges.get(id(trusted), [])
         if len(bundle) == 1:
-            yield trusted, bundle[0], [edge.effect for edge in own]
+            yield trusted, bundle[0], own
             continue
         for edge in own:
             chain = edge.shown.certificate.certificates(sight)
@@ -123,7 +138,7 @@ def _authorities(sight: Sight, found: Survey) -> Iterator[tuple[Trusted, host.Ce
             best_first = sorted(bundle, key=lambda one: (one.not_before <= now < one.not_after, one.not_after))[::-1]
             judgement = judge(chain, best_first)
             if judgement.verdict is Verdict.TRUSTED and judgement.issuer is not None:
-                yield trusted, judgement.issuer, [edge.effect]
+                yield trusted, judgement.issuer, [edge]
 
 
 def _served(sight: Sight, found: Survey) -> Iterator[tuple[Shown, host.CertificateFact, str]]:

@@ -55,6 +55,7 @@ def expired(context: Context) -> Iterator[Finding]:
                 severity=Severity.WARNING if one.is_minor else None,
                 evidence=one.evidence(),
                 fixes=(_fix(context.target, one),),
+                explains=tuple(one.explains),
             )
     sight.finish()
 
@@ -129,6 +130,7 @@ def not_yet_valid(context: Context) -> Iterator[Finding]:
                     Fix(summary="set the clock if it is behind: chronyc makestep, or timedatectl set-ntp true"),
                     _fix(context.target, one),
                 ),
+                explains=tuple(one.explains),
             )
     sight.finish()
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kubedoctor import Absent, Check, Context, Evidence, FactError, Finding, Fix, Malformed, check, host
+from kubedoctor_certs.consequences import WORK, of_edge
 from kubedoctor_certs.fixes import renewal
 from kubedoctor_certs.sight import Sight
 from kubedoctor_certs.sources import Edge, Source, Survey, Trusted
@@ -74,6 +75,7 @@ def _unusable(sight: Sight, found: Survey) -> Iterator[Finding]:
                     Evidence(source=str(trusted.source), observed=problem.reason, expected="certificates in PEM form"),
                 ),
                 fixes=(Fix(summary=f"put the authority there, or correct {trusted.name} of {trusted.who}"),),
+                explains=WORK.get(trusted.who, ()),  # it ends
             )
 
 
@@ -147,6 +149,7 @@ def _finding(context: Context, group: list[Broken], *, is_bundle: bool) -> Findi
         if len(effects) > 1
         else (*evidence, Evidence(source="consequence", observed=next(iter(effects)))),
         fixes=tuple(_fixes(context, first, is_bundle=is_bundle)),
+        explains=tuple(dict.fromkeys(check for one in group for check in of_edge(one.edge))),
     )
 
 

@@ -23,6 +23,7 @@ from kubedoctor import (
     host,
     run,
 )
+from kubedoctor_certs.consequences import WORK
 from kubedoctor_certs.fixes import KUBEADM_DOCS, cluster_name
 from kubedoctor_certs.sight import Sight
 from kubedoctor_certs.sources import UsedKubeconfig
@@ -81,6 +82,7 @@ def _absent(context: Context, used: UsedKubeconfig) -> Finding:
         subject=str(used),
         evidence=(Evidence(source=str(used), observed="no such file", expected=f"a kubeconfig for {used.who}"),),
         fixes=_fixes(context, used),
+        explains=WORK.get(used.who, ()),
     )
 
 
@@ -100,6 +102,7 @@ def _finding(
         severity=severity,
         evidence=(Evidence(source=str(used), observed=problem, expected=expected),),
         fixes=(Fix(summary=how, link=_DOCS),) if how else _fixes(context, used),
+        explains=WORK.get(used.who, ()) if severity is None else (),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kubedoctor import Absent, Check, Context, Evidence, FactError, Finding, Fix, Malformed, check, host
+from kubedoctor_certs.consequences import WORK
 from kubedoctor_certs.fixes import renewal
 from kubedoctor_certs.sight import Sight
 from kubedoctor_certs.sources import Shown, Source
@@ -62,6 +63,7 @@ def _unusable(context: Context, shown: Shown, certificate: object, key: object) 
             subject=str(source),
             evidence=(Evidence(source=str(source), observed=found.reason, expected=f"a {what} in PEM form"),),
             fixes=(renewal(context.target, shown.certificate, shown.who, shown.use),),
+            explains=WORK.get(shown.who, ()),  # it ends at its start
         )
 
 
@@ -70,6 +72,7 @@ def _no_private_key(context: Context, shown: Shown) -> Finding:
         message=f"{shown.key} holds a public key where {shown.who} needs the private one",
         subject=str(shown.key),
         fixes=(renewal(context.target, shown.certificate, shown.who, shown.use),),
+        explains=WORK.get(shown.who, ()),  # it ends at its start
     )
 
 
@@ -97,6 +100,7 @@ def _mismatch(
             ),
         ),
         fixes=tuple(fixes),
+        explains=WORK.get(shown.who, ()),  # it ends at its start
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kubedoctor import Check, Context, Evidence, FactError, Finding, Fix, Severity, TargetKind, check, host
+from kubedoctor_certs.consequences import of_shown
 from kubedoctor_certs.fixes import renewal
 from kubedoctor_certs.names import SERVICE
 from kubedoctor_certs.sight import Sight
@@ -80,6 +81,7 @@ def _finding(
             *(Evidence(source=one.why, observed=one.host, expected="among them") for one in (*used, *others)),
         ),
         fixes=_fixes(context, shown, [one.host for one in (*used, *others)]),
+        explains=of_shown(shown) if used else (),
     )
 
 

@@ -172,6 +172,7 @@ def _shadowed(one: Etcd, variable: str, value: str, given: str) -> Finding:
             Evidence(source="its command line", observed=f"--{_flag(variable)}={given}"),
         ),
         fixes=(Fix(summary=f"unset {variable} where etcd is started", link=CONFIGURATION),),
+        explains=() if one.instance.is_running else ("etcd.unhealthy",),
     )
 
 

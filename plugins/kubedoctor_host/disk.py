@@ -89,6 +89,7 @@ def _of(limit: float, whole: int) -> float:
 def _finding(found: list[Shortage]) -> Finding:
     worst = min(found, key=lambda one: one.severity is not Severity.ERROR)
     same = [one for one in found if one.severity is worst.severity]
+    errors = [one for one in same if one.severity is Severity.ERROR]
     who = listed(dict.fromkeys(one.demand.who for one in same))
     where = directory_of(worst.demand.path, worst.space)
     state = "is full" if worst.severity is Severity.ERROR else "is nearly full"
@@ -110,4 +111,5 @@ def _finding(found: list[Shortage]) -> Finding:
             Fix(summary=f"free space on {host.printable(where)}", link=EVICTION),
             Fix(summary=f"move {worst.demand.path} to a larger disk"),
         ),
+        explains=("etcd.unhealthy",) if any(one.demand.who == "etcd" for one in errors) else (),
     )

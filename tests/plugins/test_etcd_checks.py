@@ -337,9 +337,9 @@ def test_a_variable_that_is_also_a_flag_is_found() -> None:
     (dead,) = environment(absent("etcd", "--name=a", environment=name)).findings
     assert "ETCD_NAME in the environment of etcd" in dead.message
     assert dead.message.endswith("is also its flag --name: etcd refuses to start with both")
-    assert dead.severity is Severity.ERROR
+    assert (dead.severity, dead.explains) == (Severity.ERROR, ("etcd.unhealthy",))
     (old,) = environment(running("etcd", "--name=a", environment=name)).findings
-    assert old.severity is Severity.WARNING
+    assert (old.severity, old.explains) == (Severity.WARNING, ())
 
 
 def test_a_variable_that_the_command_line_does_not_show_is_found_where_etcd_does_not_run() -> None:

@@ -99,6 +99,8 @@ def test_etcd_is_warned_before_it_ends() -> None:
     for available, severity in ((300_000_000, None), (200_000_000, Severity.WARNING), (60_000_000, Severity.ERROR)):
         findings = found({(host.disk_space, "/data", 0): with_room(available)}, ETCD).findings
         assert [one.severity for one in findings] == ([severity] if severity else [])
+        for one in findings:
+            assert one.explains == (("etcd.unhealthy",) if severity is Severity.ERROR else ())
 
 
 def test_roots_etcd_may_use_what_is_kept_for_root() -> None:
