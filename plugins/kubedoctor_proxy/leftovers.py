@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from kubedoctor import (
     Context,
     Evidence,
+    FactError,
     Finding,
     Fix,
     NotApplicable,
@@ -19,6 +20,7 @@ from kubedoctor import (
     run,
 )
 from kubedoctor_proxy.mode import other_proxy, proxy_mode
+from kubedoctor_proxy.service import PORT, kubernetes_service_missing
 
 _BACKENDS = ("iptables-nft", "iptables-legacy")
 _KEEPERS = frozenset(
@@ -87,6 +89,7 @@ def _beside_proxy(context: Context, node: host.Node) -> Iterator[Finding]:
                 backend,
                 chains,
                 net=node.net,
+                explains=_what_follows(context, node, backend),
             )
     elif other:
         for backend, chains in found.items():
@@ -108,6 +111,7 @@ def _beside_proxy(context: Context, node: host.Node) -> Iterator[Finding]:
                 left or _BACKENDS[1],
                 both[left or _BACKENDS[1]],
                 net=node.net,
+                explains=_what_follows(context, node, left) if chain == "KUBE-SERVICES" else (),
             )
 
 
@@ -147,7 +151,21 @@ def _left_backend(tables: Iterable[host.RuleTable]) -> str:
     return left[0] if len(left) == 1 else ""
 
 
-def _finding(message: str, backend: str, chains: tuple[str, ...], *, net: int) -> Finding:
+def _what_follows(context: Context, node: host.Node, backend: str) -> tuple[str, ...]:
+    """Return the check of the service `kubernetes` where rules of *backend*, which are left over, lead its address."""
+    try:
+        network = host.service_network(context)
+        rules = context.get(host.service_rules, node.net, network.address, PORT) if network is not None else None
+    except FactError:  # then that check does not see them either
+        return ()
+    ways = (*rules.arriving, *rules.leaving) if rules is not None else ()
+    leads = any(way.backend == backend and way.endpoints for way in ways)
+    return (kubernetes_service_missing.id,) if leads else ()
+
+
+def _finding(
+    message: str, backend: str, chains: tuple[str, ...], *, net: int, explains: tuple[str, ...] = ()
+) -> Finding:
     place = f" in the network namespace of process {net}" if net else ""
     return Finding(
         message=message,
@@ -160,6 +178,7 @@ def _finding(message: str, backend: str, chains: tuple[str, ...], *, net: int) -
             ),
         ),
         fixes=(_disarm(backend, chains),),
+        explains=explains,
     )
 
 
