@@ -189,6 +189,8 @@ def _followed(process: subprocess.Popen[str], file: IO[bytes], watch: Callable[[
 
 def _load_error(label: str, said: str) -> KubedoctorError:
     reason = _last_line(said)
+    if "no space left on device" in reason:
+        return KubedoctorError(f"{label} was not loaded: {reason}", hint="make room there, then load it again")
     if re.search(r"short read|unexpected EOF|digest|invalid tar|checksum|unrecognized image|unexpected commit", reason):
         return UsageError(f"{label} is damaged: {reason}", hint="make or fetch it again")
     return KubedoctorError(f"{label} was not loaded: {reason}", hint="kubedoctor logs containerd")
