@@ -8,8 +8,6 @@ file does not know is passed over in silence. Files named in `imports` are laid 
 from __future__ import annotations
 
 import posixpath
-import re
-import tomllib
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +19,7 @@ from kubedoctor.host.documents import Value, at, mapping
 from kubedoctor.host.errors import printable
 from kubedoctor.host.files import list_directory, read_file
 from kubedoctor.host.redaction import redacted
+from kubedoctor.host.toml import parse_toml
 
 FILE = "/etc/containerd/config.toml"
 SOCKET = "/run/containerd/containerd.sock"
@@ -39,10 +38,6 @@ _OPT = ("io.containerd.internal.v1.opt", "opt")
 _OLD, _RUNTIME, _GRPC = CRI_PLUGINS[0], CRI_PLUGINS[1], "io.containerd.server.v1.grpc"
 _LIMIT = 512 << 10
 _FILES = 64
-_DOTS = 60
-"""Dots in one word, at most: tomllib takes 20 s for a key of 20 000 parts."""
-_SEPARATORS = re.compile(r"""[=,\s{}"'\[\]]+""")
-_QUOTED_DOT = re.compile(r"""["']\s*\.\s*["']""")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,24 +128,6 @@ def understand(documents: Mapping[str, dict[str, Value]]) -> ContainerdConfig:
         opt_directory=opt,
         passed_over=passed_over,
     )
-
-
-def parse_toml(content: bytes, path: str) -> dict[str, Value]:
-    """Return a document of TOML; raise Malformed, without a word of its content."""
-    what = printable(path)
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise Malformed(f"{what} is not text in UTF-8") from None
-    if any(part.count(".") > _DOTS for part in _SEPARATORS.split(_QUOTED_DOT.sub(".", text))):
-        raise Malformed(f"{what} is nested deeper than any configuration")
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as problem:
-        where = str(problem).rpartition(" (at ")[2]
-        raise Malformed(f"{what} is not TOML: {printable(where.rstrip(')'))}") from None
-    except (ValueError, RecursionError):  # of numbers and dates it takes too lightly, of what is nested too deeply
-        raise Malformed(f"{what} is not TOML") from None
 
 
 # ----------------------------------------------------------------------------------------------------------------------

@@ -6,11 +6,11 @@ import posixpath
 from dataclasses import dataclass
 
 from kubedoctor.facts import Absent, Look, Malformed, fact
-from kubedoctor.host.containerd_config import parse_toml
 from kubedoctor.host.documents import Value, at
 from kubedoctor.host.errors import printable
 from kubedoctor.host.files import list_directory, read_file
 from kubedoctor.host.redaction import redacted
+from kubedoctor.host.toml import parse_toml
 
 FILE = "/etc/crio/crio.conf"
 DROP_INS = "/etc/crio/crio.conf.d"

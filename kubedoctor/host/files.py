@@ -25,6 +25,9 @@ LIMIT = 1 << 20
 ENTRIES = 100_000
 """Names of a directory that are listed: more is none of the directories a cluster has."""
 
+_CONSUMED = ("/kmsg", "/trace_pipe", "/trace_pipe_raw")
+"""Files of the kernel's whose content is gone when it has been read."""
+
 _O_PATH = os.O_PATH | os.O_CLOEXEC
 _SYS_OPENAT2, _RESOLVE_IN_ROOT = 437, 0x10  # the same on every architecture; linux/openat2.h
 _TRIES = 100
@@ -66,9 +69,12 @@ def read_file(path: str, *, root: int = 0, limit: int = LIMIT) -> bytes:
     or server that fails.
     """
     with as_fact_errors(path), _opened(path, root) as handle:
-        kind = _kind(os.fstat(handle).st_mode)
+        status = os.fstat(handle)
+        kind = _kind(status.st_mode)
         if kind is not FileKind.FILE:
             raise Malformed(f"{printable(path)} is a {kind.value}, not a file")
+        if not status.st_size and os.readlink(f"/proc/self/fd/{handle}").endswith(_CONSUMED):  # noqa: PTH115
+            raise Malformed(f"{printable(path)} is a stream of the kernel's, not a file")
         descriptor = os.open(f"/proc/self/fd/{handle}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
         try:
             return _read(descriptor, path, limit)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from kubedoctor import Absent, Malformed
 from kubedoctor.doctor.look import SharedLook
-from kubedoctor.host.containerd_config import ContainerdConfig, containerd_config, parse_toml, understand
+from kubedoctor.host.containerd_config import ContainerdConfig, containerd_config, understand
+from kubedoctor.host.toml import parse_toml
 from kubedoctor.jsonform import to_json
 
 VERSION_1 = """
@@ -146,7 +147,17 @@ def test_what_is_no_toml_is_told_with_its_place_and_not_its_content() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["a = " + "[" * 100_000, "a." * 20_000 + "b = 1", '"a".' * 20_000 + "b = 1", "a = " + "{a=" * 50_000]
+    "text",
+    [
+        "a = " + "[" * 100_000,
+        "a = " + "{a=" * 50_000,
+        "a." * 100_000 + "b = 1",
+        "a\t. " * 100_000 + "b = 1",
+        '"a".' * 100_000 + "b = 1",
+        """"a b". 'c d' .""" * 30_000 + "b = 1",
+        "[" + "a. " * 100_000 + "b]",
+    ],
+    ids=["lists", "tables", "dots", "spaced dots", "quotes", "spaces in quotes", "a header"],
 )
 def test_what_is_nested_deeply_is_malformed_or_read(text: str) -> None:
     with contextlib.suppress(Malformed):

@@ -238,3 +238,12 @@ def test_a_rename_somewhere_else_does_not_disturb(tmp_path: Path) -> None:
     with child(f"import os; os.chdir({str(tmp_path)!r})\n{code}"):
         for _ in range(500):
             assert read_text(f"{tmp_path}/a/../a/b/../b/file", root=os.getpid()) == "x"
+
+
+def test_the_kernels_streams_are_not_drained(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").symlink_to("/proc/kmsg")
+    for path in ("/proc/kmsg", str(tmp_path / "config.yaml")):
+        with pytest.raises(Malformed, match="is a stream of the kernel's, not a file"):
+            read_file(path)
+    (tmp_path / "kmsg").write_text("a file")
+    assert read_file(str(tmp_path / "kmsg")) == b"a file"

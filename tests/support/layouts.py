@@ -139,9 +139,7 @@ def look_at(
         "targets.kubelet-settings": lambda path, root: settings.parse_kubelet_settings(content(path, root), path),
         "targets.client-kubeconfig": lambda path, root: settings.parse_client_kubeconfig(content(path, root), path),
         "targets.etcd-settings": lambda path, root: settings.parse_etcd_settings(content(path, root), path),
-        "targets.runtime-address": lambda path, root: settings.parse_runtime_address(
-            content(path, root).decode(errors="replace"), path
-        ),
+        "targets.runtime-address": lambda path, root: settings.parse_runtime_address(content(path, root), path),
         "targets.unit-command": lambda path, root: machine.parse_unit(content(path, root).decode(), path),
         "targets.environment-file": lambda path, root, name: machine.parse_environment_file(
             content(path, root).decode(), path, name

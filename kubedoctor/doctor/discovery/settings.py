@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kubedoctor.facts import Look, Malformed, fact
-from kubedoctor.host import printable, read_file, read_text, redacted
+from kubedoctor.facts import Look, fact
+from kubedoctor.host import printable, read_file, redacted
 from kubedoctor.host.documents import Value, at, parse_document
 
 _LIMIT = 256 << 10
@@ -17,7 +17,7 @@ _LIMIT = 256 << 10
 
 def _text(value: Value, *path: str) -> str:
     found = at(value, *path)
-    return found if isinstance(found, str) else ""
+    return redacted([found])[0] if isinstance(found, str) else ""
 
 
 @fact("targets.client-kubeconfig")
@@ -66,22 +66,19 @@ def parse_etcd_settings(content: bytes, path: str) -> dict[str, str]:
     """Return what the file says; raise Malformed."""
     config = parse_document(content, printable(path))
     names = ("listen-client-urls", "advertise-client-urls", "listen-peer-urls", "initial-cluster", "data-dir")
-    return {name: redacted([text])[0] for name in names if (text := _text(config, name))}
+    return {name: text for name in names if (text := _text(config, name))}
 
 
 @fact("targets.runtime-address")
 def runtime_address(look: Look, path: str, root: int) -> str:
     """The socket that a configuration file of containerd (grpc.address) or CRI-O (crio.api.listen) names, or ""."""
     del look
-    return parse_runtime_address(read_text(path, root=root, limit=_LIMIT), path)
+    return parse_runtime_address(read_file(path, root=root, limit=_LIMIT), path)
 
 
-def parse_runtime_address(text: str, path: str) -> str:
+def parse_runtime_address(content: bytes, path: str) -> str:
     """Return the socket that the TOML text names, "" when it names none; raise Malformed."""
-    import tomllib
+    from kubedoctor.host.toml import parse_toml  # most clusters have no such file
 
-    try:
-        config: Value = tomllib.loads(text)
-    except (ValueError, RecursionError):  # of its own, and of numbers and dates it takes too lightly
-        raise Malformed(f"{printable(path)} is not TOML") from None
+    config: Value = parse_toml(content, path)
     return _text(config, "grpc", "address") or _text(config, "crio", "api", "listen")
