@@ -147,7 +147,7 @@ def _served(sight: Sight, found: Survey) -> Iterator[tuple[Shown, host.Certifica
         instance = shown.instance
         if shown.what != "serving certificate" or instance is None or instance.name != "kube-apiserver":
             continue
-        address, port = instance.flag("bind-address"), instance.flag("secure-port")
+        address, number = host.secure_address(instance, "", _API_PORT)
         address = "127.0.0.1" if address in _ANY_ADDRESS else address
         number = int(port) if port.isdecimal() else _API_PORT
         if not instance.is_running:
