@@ -326,6 +326,13 @@ def test_what_is_no_recording_is_refused_in_one_line(check: Program, tmp_path: P
         assert check.err.startswith("error: ")
 
 
+def test_a_kubeconfig_that_would_be_waited_for_is_refused(check: Program, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    for file in (tmp_path / "fifo", tmp_path, Path("/dev/zero")):
+        assert check("--kubeconfig", str(file)) == 2
+        assert (check.out, check.err.splitlines()[0]) == ("", f"error: --kubeconfig: {file} is not a file")
+
+
 # --- the real machine -------------------------------------------------------------------------------------------------
 
 
