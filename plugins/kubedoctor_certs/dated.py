@@ -149,7 +149,6 @@ def _served(sight: Sight, found: Survey) -> Iterator[tuple[Shown, host.Certifica
             continue
         address, number = host.secure_address(instance, "", _API_PORT)
         address = "127.0.0.1" if address in _ANY_ADDRESS else address
-        number = int(port) if port.isdecimal() else _API_PORT
         if not instance.is_running:
             continue
         try:
