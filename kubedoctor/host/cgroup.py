@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from kubedoctor.facts import Absent, Denied, Look, fact
 from kubedoctor.host.files import FileKind, read_file, read_text, stat_file
-from kubedoctor.host.mountinfo import Mount, mounts
+from kubedoctor.host.mountinfo import Mount, mounts, visible
 from kubedoctor.host.process import parse_cgroups
 
 MOUNT = "/sys/fs/cgroup"
@@ -56,7 +56,8 @@ class Cgroups:
 @fact("host.cgroups")
 def cgroups(look: Look, process: int = 0) -> Cgroups:
     """The cgroup version and controllers, as *process* sees them (0: we)."""
-    seen = look.get(mounts, process)
+    mounted_there = look.get(mounts, process)
+    seen = visible(mounted_there, MOUNT)
     systemd = _is_directory("/run/systemd/system", process)
     disabled, unmounted = _known()
     own = parse_cgroups(read_file(f"/proc/{process or 'self'}/cgroup"))
@@ -81,14 +82,9 @@ def cgroups(look: Look, process: int = 0) -> Cgroups:
 
 
 def mounted_controllers(seen: tuple[Mount, ...]) -> dict[str, str]:
-    """Return where each v1 controller is mounted; what is mounted over counts no more."""
-    top = {one.path: one for one in seen}
+    """Return where each v1 controller is mounted."""
     return {
-        name: one.path
-        for one in top.values()
-        if one.kind == "cgroup"
-        for name in one.super_options
-        if name in _V1_CONTROLLERS
+        name: one.path for one in seen if one.kind == "cgroup" for name in one.super_options if name in _V1_CONTROLLERS
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kubedoctor.facts import Absent, Denied, Look, Malformed, fact
@@ -82,3 +83,32 @@ def mount_of(found: tuple[Mount, ...], path: str) -> Mount | None:
         ):
             best = mount
     return best
+
+
+def visible(found: Sequence[Mount], below: str) -> tuple[Mount, ...]:
+    """Return the mounts at or below the path *below* that can be reached: another one may lie over them, or above.
+
+    A sandbox has a /sys of its own over that of the machine: both have all their mounts in mountinfo.
+    """
+    by_id = {one.id: one for one in found}
+    children: dict[int, list[Mount]] = {}
+    for one in found:
+        children.setdefault(one.parent, []).append(one)
+
+    def is_hidden(mount: Mount) -> bool:
+        if any(one.path == mount.path and one is not mount for one in children.get(mount.id, ())):
+            return True
+        seen = set[int]()
+        way: Mount | None = mount
+        while way is not None and way.id not in seen:  # the kernel has no circles, a recording may
+            seen.add(way.id)
+            siblings = children.get(way.parent, [])
+            later = siblings[siblings.index(way) + 1 :]
+            if any(way.path.startswith(f"{one.path.rstrip('/')}/") for one in siblings if one.path != way.path):
+                return True
+            if any(one.path == way.path for one in later):
+                return True
+            way = by_id.get(way.parent)
+        return False
+
+    return tuple(one for one in found if f"{one.path}/".startswith(f"{below}/") and not is_hidden(one))

@@ -10,7 +10,7 @@ from support.children import child
 
 from kubedoctor.doctor.look import SharedLook
 from kubedoctor.host.cgroup import CgroupLayout, Cgroups, cgroups, mounted_controllers, own_path, parse_controllers
-from kubedoctor.host.mountinfo import parse_mounts
+from kubedoctor.host.mountinfo import parse_mounts, visible
 
 JAIL = """
 import os, subprocess
@@ -81,7 +81,7 @@ def test_what_is_mounted_over_counts_no_more() -> None:
             (4, 4, b"systemd", b"cgroup", b"rw,name=systemd"),
         )
     )
-    mounted = mounted_controllers(parse_mounts(text))
+    mounted = mounted_controllers(visible(parse_mounts(text), "/sys/fs/cgroup"))
     assert mounted == {"cpu": "/sys/fs/cgroup/cpu,cpuacct", "cpuacct": "/sys/fs/cgroup/cpu,cpuacct"}
 
 

@@ -13,7 +13,7 @@ from support.children import child
 
 from kubedoctor.doctor.look import SharedLook
 from kubedoctor.facts import Absent, Malformed
-from kubedoctor.host.mountinfo import mount_of, mounts, parse_mounts
+from kubedoctor.host.mountinfo import Mount, mount_of, mounts, parse_mounts, visible
 
 LINE = b"36 35 98:0 /mnt1 /mnt\\0402 rw,noatime master:1 shared:7 - ext3 /dev/root rw,errors=continue\n"
 
@@ -73,6 +73,41 @@ def test_the_last_mount_on_a_path_counts_and_names_are_not_cut() -> None:
         assert mount is not None
         assert mount.id == number
     assert mount_of((), "/a") is None
+
+
+def tree(*mounts: tuple[int, int, str]) -> tuple[Mount, ...]:
+    """Return mounts of these numbers, parents and paths."""
+    return parse_mounts(
+        b"".join(b"%d %d 0:1 / %b rw - tmpfs t rw\n" % (one, up, at.encode()) for one, up, at in mounts)
+    )
+
+
+@pytest.mark.parametrize(
+    ("mounts", "seen"),
+    [
+        (((1, 0, "/"), (2, 1, "/sys"), (3, 2, "/sys/a"), (4, 3, "/sys/a/b")), [2, 3, 4]),
+        (((1, 0, "/"), (2, 1, "/sys"), (3, 2, "/sys/a"), (5, 4, "/sys/b"), (4, 2, "/sys")), [4, 5]),  # all of it anew
+        (((1, 0, "/"), (2, 1, "/sys/a"), (3, 2, "/sys/a"), (4, 3, "/sys/a/b")), [3, 4]),
+        (((1, 0, "/"), (2, 1, "/sys/a/b"), (3, 1, "/sys/a"), (4, 1, "/sys/ab")), [3, 4]),  # above it, later
+        (((2, 1, "/sys/a"), (3, 1, "/sys/a"), (4, 1, "/system")), [3]),
+        (((2, 3, "/sys/a"), (3, 2, "/sys/a/b")), [2, 3]),  # no kernel says that
+        (((2, 2, "/sys"),), [2]),
+    ],
+)
+def test_a_mount_that_another_lies_over_is_not_visible(
+    mounts: tuple[tuple[int, int, str], ...], seen: list[int]
+) -> None:
+    assert sorted(one.id for one in visible(tree(*mounts), "/sys")) == seen
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 5), st.integers(0, 5), st.sampled_from(["/", "/s", "/s/a", "/s/a/b", "/t"])),
+        max_size=9,
+    )
+)
+def test_whatever_mounts_there_are_some_are_visible(mounts: list[tuple[int, int, str]]) -> None:
+    assert set(visible(tree(*mounts), "/s")) <= set(tree(*mounts))
 
 
 @given(st.binary(), st.integers(0, len(LINE)))
