@@ -36,7 +36,7 @@ class Kubelet:
         """Which one it is, in words."""
         if self.instance.is_running:
             return f"kubelet (pid {self.instance.pid})"
-        return f"kubelet of {self.instance.source}"
+        return "kubelet"
 
 
 def kubelets(context: Context) -> Iterator[Kubelet]:

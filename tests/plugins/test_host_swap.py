@@ -45,7 +45,7 @@ def test_a_kubelet_that_runs_will_not_start_again() -> None:
 def test_a_kubelet_that_ended_because_of_it_is_an_error() -> None:
     facts = {host.swaps: (AREA,), (kubelet_file, FILE, 0): KubeletFile()}
     (finding,) = run_check(swap, cluster(absent("kubelet", f"--config={FILE}")), facts=facts).findings
-    assert finding.message.endswith("failSwapOn is true: the kubelet of plan of cluster local does not start")
+    assert finding.message.endswith("failSwapOn is true: the kubelet does not start")
     assert finding.severity is Severity.ERROR
 
 
@@ -87,7 +87,7 @@ def test_a_kubelet_that_up_would_start_takes_swap_unless_it_is_told_not_to() -> 
     assert run_check(swap, replace(MACHINE, instances=(planned,)), facts=facts).outcome is Outcome.PASSED
     told = replace(planned, argv=(*planned.argv, "--fail-swap-on=true"))
     (finding,) = run_check(swap, replace(MACHINE, instances=(told,)), facts=facts).findings
-    assert finding.message.endswith("the kubelet of plan does not start")
+    assert finding.message.endswith("the kubelet does not start")
 
 
 def test_limited_swap_needs_the_second_version_of_cgroups() -> None:
