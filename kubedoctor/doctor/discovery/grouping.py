@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from kubedoctor.doctor.discovery.addresses import (
     Endpoint,
@@ -20,6 +20,7 @@ from kubedoctor.doctor.discovery.addresses import (
 from kubedoctor.doctor.discovery.instances import Found
 from kubedoctor.doctor.discovery.layouts import Layout, layout_of
 from kubedoctor.facts import FactError, Look
+from kubedoctor.records import dataclass
 from kubedoctor.targets import Instance
 
 API = ("kube-apiserver", "k3s")
@@ -29,7 +30,7 @@ CRI = ("containerd", "crio", "cri-dockerd")
 _STARTERS = ("k3s", "k0s", "dockerd")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Cluster:
     """What belongs together. `given` is the number of the cluster that the caller knew already, -1 for a new one.
 
@@ -78,6 +79,7 @@ class _Work:
         self._look = look
         self.clusters = clusters
         self._cluster_of = {id(member): cluster for cluster in clusters for member in cluster.members}
+        self._files_of: dict[int, set[str]] = {}
 
     def _join(self, one: Cluster, other: Cluster) -> Cluster:
         """Join two clusters and return what they have become; two that were given stay two."""
@@ -189,7 +191,7 @@ class _Work:
                 continue
             wanted = self._wanted(client, wanted_api)
             named = [one for one in servers if wanted and self._serves(one, wanted)]
-            shared = [one for one in servers if any(_share_a_file(client, member) for member in one.members)]
+            shared = [one for one in servers if any(self._share_a_file(client, member) for member in one.members)]
             for server in (named or shared)[:1]:
                 self._join(own, server)
 
@@ -206,6 +208,17 @@ class _Work:
         except FactError as problem:
             self._of(client).notes.append(f"whom {client.instance.name} talks to is not known: {problem.reason}")
             return None
+
+    def _share_a_file(self, one: Found, other: Found) -> bool:
+        """Return whether the command lines of both name one and the same file of a cluster: a key, a certificate."""
+        return one.home == other.home and bool(self._files(one) & self._files(other))
+
+    def _files(self, one: Found) -> set[str]:
+        if id(one) not in self._files_of:
+            values = (value for given in one.instance.flags.values() for value in given)
+            named = {value for value in values if value.startswith("/")}
+            self._files_of[id(one)] = {name for name in named if name.endswith((".crt", ".key", ".pem", ".pub"))}
+        return self._files_of[id(one)]
 
     def join_the_rest(self) -> None:
         """What is left joins the only cluster in its network namespace, if it lacks just that."""
@@ -262,13 +275,3 @@ def _stores_here(cluster: Cluster) -> bool:
 def _any_meets(needed: Iterable[Endpoint], offered: Iterable[Endpoint]) -> bool:
     offers = list(offered)
     return any(meets(one, other) for one in needed for other in offers)
-
-
-def _share_a_file(one: Found, other: Found) -> bool:
-    """Return whether the command lines of both name one and the same file of the cluster's: a key, a certificate."""
-    return one.home == other.home and bool(_files(one.instance) & _files(other.instance))
-
-
-def _files(instance: Instance) -> set[str]:
-    values = (value for given in instance.flags.values() for value in given)
-    return {value for value in values if value.startswith("/") and value.endswith((".crt", ".key", ".pem", ".pub"))}
