@@ -84,7 +84,7 @@ class Judgement:
 def reported(check: Check, target: Target, finding: Finding) -> ReportedFinding:
     """Return the finding with its fingerprint, and the severity of the check unless it has one of its own."""
     return ReportedFinding(
-        message=finding.message,
+        message=_line(finding.message),
         subject=finding.subject,
         severity=finding.severity or check.severity,
         evidence=finding.evidence,
@@ -92,6 +92,11 @@ def reported(check: Check, target: Target, finding: Finding) -> ReportedFinding:
         fingerprint=fingerprint(check.id, target.kind, finding.subject),
         explains=finding.explains,
     )
+
+
+def _line(message: str) -> str:
+    """Return a message that cannot steer a terminal: names and values of others may stand in it."""
+    return message if message.isprintable() else "".join(one if one.isprintable() else "?" for one in message)
 
 
 def _findings(given: Any) -> Iterable[Finding]:

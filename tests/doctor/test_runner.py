@@ -336,3 +336,8 @@ def test_every_check_has_one_result_in_order_whatever_happens(
     for (kind, _), result in zip(plan, found, strict=True):
         assert result.outcome.value in (expected[kind], "skipped")
     never.set()
+
+
+def test_a_message_cannot_steer_a_terminal() -> None:
+    (result,), _ = run(jobs_of(finding("acme.a", "no \x1b[31msocket\n at \u202e/x")), SharedLook())
+    assert result.findings[0].message == "no ?[31msocket? at ?/x"
