@@ -17,11 +17,11 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import ParamSpec, Protocol, TypeVar
 
 from kubedoctor.facts import Fact
+from kubedoctor.records import dataclass
 from kubedoctor.targets import Target
 
 P = ParamSpec("P")
@@ -81,7 +81,11 @@ class StepKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One thing to do, as data; `undo` is the command that takes it back, empty when nothing does."""
+    """One thing to do, as data; `undo` is the command that takes it back, empty when nothing does.
+
+    `within` is a process in whose network and with whose files it has to be done, an instance's `net` or `root`: on the
+    machine itself the same command would meet another thing of that name. 0: on the machine itself.
+    """
 
     kind: StepKind
     argv: tuple[str, ...] = ()
@@ -91,6 +95,7 @@ class Step:
     value: str = ""
     component: str = ""
     undo: tuple[str, ...] = ()
+    within: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,9 +108,9 @@ class Fix:
     link: str = ""
 
 
-def run(*argv: str, undo: tuple[str, ...] = ()) -> Step:
-    """Return the step that runs a command."""
-    return Step(kind=StepKind.RUN, argv=argv, undo=undo)
+def run(*argv: str, undo: tuple[str, ...] = (), within: int = 0) -> Step:
+    """Return the step that runs a command, in the namespaces of the process *within*."""
+    return Step(kind=StepKind.RUN, argv=argv, undo=undo, within=within)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,8 +8,10 @@ those inside the place; where they are reached from outside is the core's busine
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import StrEnum
+
+from kubedoctor.records import dataclass
 
 SCHEMA_VERSION = 1
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from kubedoctor.components import FlagValue
 from kubedoctor.node_config import HostRuntime, NodeConfig
 from kubedoctor.options import Form, option
+from kubedoctor.records import dataclass
 
 if TYPE_CHECKING:
     from kubedoctor.mirrors import Mirror

@@ -6,7 +6,6 @@ import contextlib
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +22,7 @@ from kubedoctor.components import (
 )
 from kubedoctor.errors import KubedoctorError, PluginError
 from kubedoctor.jsonform import from_json, to_json
+from kubedoctor.records import dataclass
 
 OURS = "kubedoctor"
 """The distribution of the bundled plugins."""

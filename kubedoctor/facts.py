@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 import typing
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
 from kubedoctor.jsonform import to_json
+from kubedoctor.records import dataclass
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from kubedoctor.errors import ConfigError
+from kubedoctor.records import dataclass
 
 _REGISTRY = re.compile(r"\*|[A-Za-z0-9]([-A-Za-z0-9.]{0,251}[A-Za-z0-9])?(:[0-9]{1,5})?")
 _HOST = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9.]{0,251}[A-Za-z0-9.])?|\[[0-9A-Fa-f:.]+\]")

@@ -12,7 +12,7 @@ import inspect
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from importlib.metadata import Distribution, EntryPoint, entry_points
 from typing import Any, TypeVar
 
@@ -38,6 +38,7 @@ from kubedoctor.contributions import (
 from kubedoctor.errors import KubedoctorError, UsageError
 from kubedoctor.facts import Fact
 from kubedoctor.offers import good_checks, good_facts
+from kubedoctor.records import dataclass
 
 T = TypeVar("T")
 

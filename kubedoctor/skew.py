@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
+from kubedoctor.records import dataclass
 from kubedoctor.versions import Version
 
 APISERVER = "kube-apiserver"

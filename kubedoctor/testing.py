@@ -22,7 +22,6 @@ PYTEST_DONT_REWRITE: there is no assert to rewrite here, and tests may import th
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -38,6 +37,7 @@ from kubedoctor.doctor.given import FakeLook, Given
 from kubedoctor.doctor.judge import CheckContext, Judgement
 from kubedoctor.doctor.recording import replay, unpack
 from kubedoctor.plugins import Manager, bundled_points
+from kubedoctor.records import dataclass
 from kubedoctor.targets import Target, TargetKind
 
 __all__ = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 import time
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from click.shell_completion import CompletionItem
 from kubedoctor.cli import outputs
 from kubedoctor.cli.app import App, pass_app
 from kubedoctor.errors import UsageError
+from kubedoctor.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

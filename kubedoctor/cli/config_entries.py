@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kubedoctor.config import options
 from kubedoctor.configuration.options import is_mapping
+from kubedoctor.records import dataclass
 
 if TYPE_CHECKING:
     from kubedoctor.configuration.layers import Resolved

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
 from click.shell_completion import CompletionItem
 
 from kubedoctor.errors import KubedoctorError, UsageError
+from kubedoctor.records import dataclass
 
 FORMATS = ("text", "json")
 

@@ -11,11 +11,11 @@ import tarfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
 from kubedoctor.errors import UsageError
+from kubedoctor.records import dataclass
 
 ENDINGS = (".tar", ".tar.gz", ".tgz", ".oci", ".docker")
 """What files of a directory end in to be taken for archives; a file that is named may be called anything."""

@@ -8,7 +8,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from kubedoctor.cluster import place as places
 from kubedoctor.cluster.control import ControlClient
@@ -19,6 +19,7 @@ from kubedoctor.cluster.paths import PlacePaths
 from kubedoctor.cluster.prepare import Prepared
 from kubedoctor.errors import ComponentFailed, KubedoctorError
 from kubedoctor.jsonform import from_json
+from kubedoctor.records import dataclass
 
 NEEDED = 200
 """MiB that a cluster takes at first, most of it etcd's log, for which room is made in advance."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from kubedoctor.cluster import clusterfile
@@ -16,6 +15,7 @@ from kubedoctor.cluster.pki import Issued
 from kubedoctor.config import ClusterConfig
 from kubedoctor.errors import KubedoctorError
 from kubedoctor.jsonform import from_json
+from kubedoctor.records import dataclass
 
 _ENDINGS = (".crt", ".key", ".pub")
 

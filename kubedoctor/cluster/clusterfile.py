@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from kubedoctor.cluster.files import make_directory, read_json, write_atomically
 from kubedoctor.cluster.paths import ClusterPaths, clusters
 from kubedoctor.errors import KubedoctorError
 from kubedoctor.jsonform import from_json, to_json
+from kubedoctor.records import dataclass
 
 SCHEMA_VERSION = 1
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from kubedoctor.errors import KubedoctorError
@@ -15,6 +14,7 @@ from kubedoctor.facts import Absent, FactError
 from kubedoctor.host.cri import CriStatus, parse_status
 from kubedoctor.host.grpc import Code, grpc_call
 from kubedoctor.host.protobuf import Message, parse_message
+from kubedoctor.records import dataclass
 
 PATIENCE = 5.0
 """Seconds for a question; a healthy containerd needs 3 ms."""

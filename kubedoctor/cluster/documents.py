@@ -7,9 +7,11 @@ what differs inside a place stands beside it with `inside` in its name.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any
+
+from kubedoctor.records import dataclass
 
 SCHEMA_VERSION = 1
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import select
 import signal
-from dataclasses import dataclass
 from pathlib import Path
+
+from kubedoctor.records import dataclass
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 

@@ -12,7 +12,6 @@ import re
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,6 +21,7 @@ from kubedoctor.cluster.identity import ProcessIdentity, open_process
 from kubedoctor.cluster.paths import ClusterPaths
 from kubedoctor.cluster.settling import read_plan
 from kubedoctor.errors import KubedoctorError, NotRunning, UsageError
+from kubedoctor.records import dataclass
 
 LOADER, RUNTIME = "images", "containerd"
 

@@ -16,7 +16,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from kubedoctor.cluster.probe import Wakeup
 from kubedoctor.cluster.record import Record, now
 from kubedoctor.cluster.running import ended_children
 from kubedoctor.jsonform import from_json, to_json
+from kubedoctor.records import dataclass
 
 SHUTDOWN_LONGEST = 30.0
 """Seconds for an orderly stop of everything; then pid 1 is killed, which ends the rest at once."""

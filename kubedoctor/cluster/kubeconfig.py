@@ -6,11 +6,11 @@ import base64
 import json
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from kubedoctor.cluster.files import write_atomically
 from kubedoctor.errors import KubedoctorError
+from kubedoctor.records import dataclass
 
 ADMIN = "admin"
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -18,6 +17,7 @@ from kubedoctor.cluster.kubeconfig_text import current_context, is_bare, with_en
 from kubedoctor.cluster.paths import ClusterPaths, home
 from kubedoctor.cluster.persons_file import Person, PersonsFile, owner_of, person, sudo_caller
 from kubedoctor.errors import KubedoctorError
+from kubedoctor.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

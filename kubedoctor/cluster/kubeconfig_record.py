@@ -5,12 +5,13 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from kubedoctor.cluster.files import write_atomically
 from kubedoctor.cluster.paths import ClusterPaths
 from kubedoctor.errors import KubedoctorError
 from kubedoctor.jsonform import from_json, to_json
+from kubedoctor.records import dataclass
 
 SCHEMA_VERSION = 1
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from kubedoctor.cluster.paths import clusters
 from kubedoctor.cluster.status import look, read_plan
+from kubedoctor.records import dataclass
 
 SCHEMA_VERSION = 1
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from kubedoctor.errors import UsageError
+from kubedoctor.records import dataclass
 
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")
 """A cluster's name is a DNS label, as it becomes part of host names; 40 characters leave room for the place's."""

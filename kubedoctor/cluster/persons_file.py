@@ -11,11 +11,11 @@ import os
 import pwd
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from kubedoctor.cluster.files import write_atomically
 from kubedoctor.errors import KubedoctorError
+from kubedoctor.records import dataclass
 
 _LIMIT_BYTES = 8 << 20
 _LOCK_SECONDS = 2.0  # kubectl holds it for milliseconds

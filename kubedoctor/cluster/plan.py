@@ -8,7 +8,7 @@ be asked of the machine is asked through the functions they are given.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
 from kubedoctor.cluster.documents import Plan, PlannedComponent, PlannedFile, PlannedProbe, PrivateDirectory
@@ -36,6 +36,7 @@ from kubedoctor.cluster.planning.wire import planned_wire
 from kubedoctor.components import Certificate, Component, Kind, Kubeconfig, Manifest
 from kubedoctor.config import ClusterConfig, PlaceKind
 from kubedoctor.errors import PlanError
+from kubedoctor.records import dataclass
 
 __all__ = ["ChosenBinary", "PortWish", "Wanted", "components", "make_plan"]
 

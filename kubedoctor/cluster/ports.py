@@ -6,13 +6,13 @@ import errno
 import shlex
 import socket
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from kubedoctor.cluster.paths import home
 from kubedoctor.cluster.planning.ports import PortWish
 from kubedoctor.errors import ConfigError, KubedoctorError
 from kubedoctor.host.owner import Owner, describe, owner_of
+from kubedoctor.records import dataclass
 
 FREE_FROM, FREE_TO = 16443, 32767
 """Where free ports are looked for: above the well-known ones, below those the kernel takes for outgoing connections."""

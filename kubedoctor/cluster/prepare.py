@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +25,7 @@ from kubedoctor.config import ClusterConfig, PlaceKind
 from kubedoctor.configuration.layers import Resolved
 from kubedoctor.errors import KubedoctorError
 from kubedoctor.jsonform import to_json
+from kubedoctor.records import dataclass
 
 if TYPE_CHECKING:
     from kubedoctor.cluster.binaries.choice import Chosen, Progress

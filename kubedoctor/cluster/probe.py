@@ -8,10 +8,10 @@ import re
 import socket
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from kubedoctor.cluster.documents import PlannedProbe
 from kubedoctor.cluster.http import Connection, tls_context
+from kubedoctor.records import dataclass
 
 INTERVAL_STARTING = 0.02
 """Seconds between questions until the first yes: 20 ms cost nothing and are not felt (bring-up.md measured 20-50)."""

@@ -14,11 +14,11 @@ import socket
 import struct
 import sys
 import threading
-from dataclasses import dataclass
 
 from kubedoctor.cluster.documents import Pulls
 from kubedoctor.cluster.pull_request import LONGEST_HEAD, Refused, Request, parse_request
 from kubedoctor.cluster.pull_route import LIMITS, Limits, connect, credentials_of
+from kubedoctor.records import dataclass
 
 MOST_CONNECTIONS = 128
 """At a time; more wait in the backlog. containerd makes some three for each image it pulls."""

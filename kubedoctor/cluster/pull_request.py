@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from dataclasses import dataclass
+
+from kubedoctor.records import dataclass
 
 LONGEST_HEAD = 64 << 10
 """Bytes of a request's head: tokens of cloud registries come to some kilobytes."""

@@ -8,11 +8,11 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
 from kubedoctor.cluster.documents import Pulls
 from kubedoctor.cluster.pull_request import Refused, Request
+from kubedoctor.records import dataclass
 
 _LOOPBACK = ("127.0.0.1", "::1")
 Resolve = Callable[[str, int], list[tuple[str, int]]]

@@ -10,12 +10,12 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from select import EPOLLHUP, EPOLLIN
 from typing import Any
 
 from kubedoctor.cluster.channel import Channel, ChannelClosed, ProtocolError
 from kubedoctor.cluster.relay_connection import Buffers, Connection, End
+from kubedoctor.records import dataclass
 
 _UNIX_PATH_BYTES = 107  # sun_path has 108, the last one is NUL
 _TURN_ACCEPTS = 64  # so that a flood of new connections does not starve those that are there

@@ -8,10 +8,10 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from dataclasses import dataclass
 
 from kubedoctor.cluster.channel import Channel, ChannelClosed
 from kubedoctor.cluster.relay import run_relay
+from kubedoctor.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

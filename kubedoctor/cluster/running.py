@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from kubedoctor.cluster.documents import PlannedComponent, State
 from kubedoctor.cluster.probe import Prober
+from kubedoctor.records import dataclass
 
 EXITS_TO_FAIL, EXITS_WINDOW = 5, 60.0
 """A component that exits so often within so many seconds is given up: it will not mend itself."""

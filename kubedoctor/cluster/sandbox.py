@@ -8,11 +8,11 @@ import os
 import signal
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from kubedoctor.cluster import kernel, network, private
 from kubedoctor.cluster.documents import Plan
+from kubedoctor.records import dataclass
 
 _CGROUPS = Path("/sys/fs/cgroup")
 

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,7 @@ from kubedoctor.cluster.setup.missing import Wish, require_for_node
 from kubedoctor.cluster.status import existing
 from kubedoctor.config import ClusterConfig, PlaceKind
 from kubedoctor.errors import AlreadyRunning, ConfigError, KubedoctorError, NotRunning
+from kubedoctor.records import dataclass
 
 if TYPE_CHECKING:
     from kubedoctor.cluster.binaries.choice import Progress

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from kubedoctor.configuration.layers import Resolved, load
 from kubedoctor.configuration.values import said
 from kubedoctor.errors import ConfigError, KubedoctorError, NotRunning, UsageError
 from kubedoctor.jsonform import from_json
+from kubedoctor.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

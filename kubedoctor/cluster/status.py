@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from kubedoctor.cluster.documents import ComponentStatus, Phase, PlaceStatus, ProcessStatus, State, Status, StatusPlace
@@ -14,6 +14,7 @@ from kubedoctor.cluster.paths import ClusterPaths, PlacePaths, clusters
 from kubedoctor.cluster.place import is_held, read_state
 from kubedoctor.errors import KubedoctorError, NotRunning
 from kubedoctor.jsonform import from_json
+from kubedoctor.records import dataclass
 
 INSIDE = "KUBEDOCTOR_INSIDE"
 """Set, to the cluster's name, for what runs in a sandbox by `enter`."""

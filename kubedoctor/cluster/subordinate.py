@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
 from kubedoctor.cluster import kernel
+from kubedoctor.records import dataclass
 
 _PROGRAMS = {"uid": "newuidmap", "gid": "newgidmap"}
 _ENOUGH = 65536

@@ -11,12 +11,12 @@ import errno
 import fcntl
 import socket
 import struct
-from dataclasses import dataclass
 from pathlib import Path
 
 from kubedoctor.cluster import masquerade
 from kubedoctor.cluster.documents import Wire
 from kubedoctor.cluster.netlink import CREATE, EXCLUSIVE, REPLACE, ROUTE, Netlink, attribute, nested, text
+from kubedoctor.records import dataclass
 
 INSIDE = "uplink"
 """Its name in the sandbox; outside it has its number: kd-wire0."""

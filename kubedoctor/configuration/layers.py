@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from kubedoctor.configuration.environment import environment_layer
 from kubedoctor.configuration.options import flag_layer, is_mapping
 from kubedoctor.configuration.ranges import settle_addresses
 from kubedoctor.configuration.values import Key, Layer, Origins, Setting
+from kubedoctor.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

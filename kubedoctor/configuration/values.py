@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import Field, dataclass, field
+from dataclasses import Field, field
 from pathlib import Path
 from typing import Any
 
 from kubedoctor.errors import ConfigError
 from kubedoctor.options import Form
+from kubedoctor.records import dataclass
 
 Key = tuple[str, ...]
 """A field, or a field and the way to one leaf of its mapping: ("api_port",), ("set", "kube-apiserver", "v")."""

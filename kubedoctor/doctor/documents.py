@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from kubedoctor.checks import Evidence, Fix, Outcome, Severity
+from kubedoctor.records import dataclass
 from kubedoctor.targets import TargetKind
 
 SCHEMA_VERSION = 1

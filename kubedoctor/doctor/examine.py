@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from kubedoctor.checks import Check, Outcome, Phase, Severity
@@ -16,6 +16,7 @@ from kubedoctor.doctor.look import SharedLook
 from kubedoctor.doctor.prerequisites import graph, with_prerequisites
 from kubedoctor.doctor.runner import SECONDS, Crash, run
 from kubedoctor.doctor.verdict import is_ok
+from kubedoctor.records import dataclass
 from kubedoctor.targets import Target
 
 

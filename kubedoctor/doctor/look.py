@@ -10,11 +10,12 @@ import inspect
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, ParamSpec, TypeVar
 
 from kubedoctor.contributions import reason_of
 from kubedoctor.facts import ERRORS, Fact, FactError, Look, Overdue
+from kubedoctor.records import dataclass
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -12,7 +12,6 @@ import inspect
 import json
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -21,6 +20,7 @@ from kubedoctor.doctor.look import Answer, SharedLook
 from kubedoctor.doctor.threads import Threads
 from kubedoctor.facts import ERRORS, Fact, FactError, Look, Malformed, NotRecorded, Overdue
 from kubedoctor.jsonform import from_json, to_json
+from kubedoctor.records import dataclass
 from kubedoctor.targets import Target, TargetKind
 
 SCHEMA_VERSION = 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 
 from kubedoctor.checks import Check, Outcome, Severity
@@ -12,6 +12,7 @@ from kubedoctor.doctor.documents import Result, skipped_because
 from kubedoctor.doctor.judge import CheckContext, Judgement
 from kubedoctor.doctor.look import SharedLook
 from kubedoctor.doctor.threads import AT_ONCE, Threads
+from kubedoctor.records import dataclass
 from kubedoctor.targets import Target
 
 SECONDS = 30.0

@@ -12,7 +12,8 @@ import _thread
 import queue
 import time
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+
+from kubedoctor.records import dataclass
 
 AT_ONCE = 8
 """Pieces of work that may begin beside each other: most wait for a socket, and more would only fight for the GIL."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import os
-from dataclasses import dataclass
 
 from kubedoctor.facts import Look, fact
 from kubedoctor.host.errors import fact_error
+from kubedoctor.records import dataclass
 
 _TIME_ERROR = 5  # sys/timex.h
 _STA_UNSYNC = 0x40

@@ -10,7 +10,7 @@ import base64
 import binascii
 import posixpath
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from urllib.parse import urlsplit
 
 from kubedoctor.facts import Denied, Malformed
@@ -18,6 +18,7 @@ from kubedoctor.host.documents import Value, at, mapping, parse_document
 from kubedoctor.host.errors import printable
 from kubedoctor.host.files import read_file
 from kubedoctor.host.http import DEADLINE, LIMIT, HttpAnswer, Tls, http_request
+from kubedoctor.records import dataclass
 
 _FOREIGN = {
     "exec": "runs a program to get its token, which a check does not do",

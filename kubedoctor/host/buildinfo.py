@@ -11,11 +11,11 @@ import stat
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from kubedoctor.facts import Absent, Look, Malformed, fact
 from kubedoctor.host.errors import as_fact_errors, printable
 from kubedoctor.host.files import open_path
+from kubedoctor.records import dataclass
 
 _MAGIC = b"\xff Go buildinf:"
 _INLINE = 2  # the flag of Go 1.18 and later: the strings stand here, not elsewhere in memory

@@ -6,12 +6,12 @@ A certificate is public, so the whole of it is recorded: signatures can be verif
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
 
 from kubedoctor.facts import Look, Malformed, fact
 from kubedoctor.host.errors import printable
 from kubedoctor.host.files import read_file
 from kubedoctor.host.pem import blocks, is_der
+from kubedoctor.records import dataclass
 
 MOST = 1000
 """Certificates of one file that are read: /etc/ssl/certs/ca-certificates.crt has 150."""

@@ -6,13 +6,13 @@ Standard library only.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import StrEnum
 
 from kubedoctor.facts import Absent, Denied, Look, fact
 from kubedoctor.host.files import FileKind, read_file, read_text, stat_file
 from kubedoctor.host.mountinfo import Mount, mounts, visible
 from kubedoctor.host.process import parse_cgroups
+from kubedoctor.records import dataclass
 
 MOUNT = "/sys/fs/cgroup"
 _V1_CONTROLLERS = frozenset(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from kubedoctor.checks import Context
 from kubedoctor.facts import Absent, Look, fact
 from kubedoctor.host.documents import Value, at, parse_document
 from kubedoctor.host.errors import printable
 from kubedoctor.host.files import read_file
+from kubedoctor.records import dataclass
 from kubedoctor.targets import Instance, Target
 
 DOMAIN = "cluster.local"

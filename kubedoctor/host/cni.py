@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 import posixpath
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from kubedoctor.facts import Absent, Denied, FactError, Look, Malformed, Silent, fact
 from kubedoctor.host.errors import printable
 from kubedoctor.host.files import FileKind, list_directory, read_file, stat_file
+from kubedoctor.records import dataclass
 
 CONFIGURATION = "/etc/cni/net.d"
 BINARIES = "/opt/cni/bin"

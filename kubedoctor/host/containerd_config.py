@@ -10,7 +10,7 @@ from __future__ import annotations
 import posixpath
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from fnmatch import fnmatchcase
 
 from kubedoctor.facts import Absent, Look, Malformed, fact
@@ -20,6 +20,7 @@ from kubedoctor.host.errors import printable
 from kubedoctor.host.files import list_directory, read_file
 from kubedoctor.host.redaction import redacted
 from kubedoctor.host.toml import parse_toml
+from kubedoctor.records import dataclass
 
 FILE = "/etc/containerd/config.toml"
 SOCKET = "/run/containerd/containerd.sock"

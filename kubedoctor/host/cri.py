@@ -6,14 +6,13 @@ socket or the runtime does not know the call, Denied, Silent when it does not an
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from kubedoctor.facts import Absent, Denied, FactError, Look, Malformed, Silent, fact
 from kubedoctor.host.documents import Value, at, mapping, parse_document
 from kubedoctor.host.errors import printable
 from kubedoctor.host.grpc import Code, grpc_call
 from kubedoctor.host.protobuf import Message, parse_message
 from kubedoctor.host.redaction import redacted
+from kubedoctor.records import dataclass
 
 VERSIONS = ("v1", "v1alpha2")
 """Versions of the CRI, newest first. A kubelet takes v1 only since 1.26."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-from dataclasses import dataclass
 
 from kubedoctor.facts import Absent, Look, Malformed, fact
 from kubedoctor.host.documents import Value, at
@@ -11,6 +10,7 @@ from kubedoctor.host.errors import printable
 from kubedoctor.host.files import list_directory, read_file
 from kubedoctor.host.redaction import redacted
 from kubedoctor.host.toml import parse_toml
+from kubedoctor.records import dataclass
 
 FILE = "/etc/crio/crio.conf"
 DROP_INS = "/etc/crio/crio.conf.d"

@@ -10,7 +10,6 @@ import os
 import re
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TypeVar
 
@@ -18,6 +17,7 @@ from kubedoctor.facts import Absent, FactError, Look, Silent, fact
 from kubedoctor.host.errors import as_fact_errors, printable
 from kubedoctor.host.files import open_path
 from kubedoctor.host.mountinfo import Mount, mount_of, mounts
+from kubedoctor.records import dataclass
 
 T = TypeVar("T")
 PATIENCE = 1.0

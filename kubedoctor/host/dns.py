@@ -7,11 +7,11 @@ import os
 import socket
 import struct
 import time
-from dataclasses import dataclass
 
 from kubedoctor.facts import Look, Malformed, Silent, fact
 from kubedoctor.host.agent import udp_socket
 from kubedoctor.host.errors import printable
+from kubedoctor.records import dataclass
 
 TIMEOUT = 1.0
 """Seconds that a server has: CoreDNS answers for a cluster's names in one millisecond."""

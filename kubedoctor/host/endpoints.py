@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from kubedoctor.facts import Denied, Look, Malformed, Silent, fact
 from kubedoctor.host.api import read_access
 from kubedoctor.host.http import HttpAnswer, Tls, http_request, tls_files
+from kubedoctor.records import dataclass
 from kubedoctor.targets import Instance
 
 _TEXT = 64 << 10

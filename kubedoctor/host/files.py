@@ -14,11 +14,11 @@ import stat
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from enum import StrEnum
 
 from kubedoctor.facts import Denied, Malformed
 from kubedoctor.host.errors import as_fact_errors, printable
+from kubedoctor.records import dataclass
 
 LIMIT = 1 << 20
 """Bytes of a file that are read unless told otherwise."""

@@ -10,13 +10,13 @@ import os
 import socket
 import struct
 import time
-from dataclasses import dataclass
 from enum import IntEnum
 from urllib.parse import unquote
 
 from kubedoctor.facts import Denied, FactError, Malformed, Silent
 from kubedoctor.host.errors import fact_error, printable
 from kubedoctor.host.files import open_path
+from kubedoctor.records import dataclass
 
 DEADLINE = 2.0
 """Seconds for all of a call; a healthy containerd needs 3 ms."""

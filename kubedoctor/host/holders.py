@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 
 from kubedoctor.facts import Denied, Look, fact
 from kubedoctor.host.errors import printable
 from kubedoctor.host.files import open_path, read_text
 from kubedoctor.host.process import Process, open_files, processes
+from kubedoctor.records import dataclass
 
 _LOCKS = 16 << 20
 _INIT = 1

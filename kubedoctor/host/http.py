@@ -12,7 +12,7 @@ import socket
 import ssl
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from urllib.parse import SplitResult, urlsplit
 
 from kubedoctor.facts import Absent, Denied, FactError, Malformed, Silent
@@ -21,6 +21,7 @@ from kubedoctor.host.errors import fact_error, printable
 from kubedoctor.host.files import open_path, read_file, read_text
 from kubedoctor.host.http_answer import read_answer
 from kubedoctor.host.redaction import redacted
+from kubedoctor.records import dataclass
 
 DEADLINE = 2.0
 """Seconds for all of a request; a healthy component needs a hundredth of one."""

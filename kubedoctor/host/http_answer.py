@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from kubedoctor.records import dataclass
 
 HEADERS = 64 << 10
 """Bytes a head may have: what Go's servers and clients allow is 1 MiB, what Kubernetes sends is below 2 KiB."""

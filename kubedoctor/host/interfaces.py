@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 import struct
-from dataclasses import dataclass
 
 from kubedoctor.facts import Look, Malformed, fact
 from kubedoctor.host.agent import netlink_dump
 from kubedoctor.host.netlink import ROUTE, attributes, dump_request, messages, text, u32
+from kubedoctor.records import dataclass
 
 _NEWLINK, _GETLINK, _NEWADDR, _GETADDR = 16, 18, 20, 22  # linux/rtnetlink.h
 _LINK = struct.Struct("=BxHiII")  # family, hardware type, index, flags, change

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 
 from kubedoctor.facts import Absent, FactError, Look, Malformed, fact
 from kubedoctor.host.errors import printable
 from kubedoctor.host.files import list_directory, read_text
 from kubedoctor.host.socket_agent import read_network_setting
+from kubedoctor.records import dataclass
 
 _KEY = re.compile(r"[A-Za-z0-9_.:@/+-]+")
 _INDEX = 32 << 20

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from kubedoctor.facts import Look, Malformed, fact
 from kubedoctor.host.errors import printable
 from kubedoctor.host.files import read_file, stat_file
 from kubedoctor.host.pem import Block, blocks, is_der
+from kubedoctor.records import dataclass
 
 MOST = 100
 """Keys of one file that are read: a service-account key file has one for each time it was rotated."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import binascii
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
@@ -18,6 +18,7 @@ from kubedoctor.host.documents import Value, at, mapping, parse_document
 from kubedoctor.host.errors import printable
 from kubedoctor.host.files import FileKind, read_file, stat_file
 from kubedoctor.host.keys import PublicKeyFact, parse_keys
+from kubedoctor.records import dataclass
 
 MOST = 1000
 """Entries of one kind that are read."""

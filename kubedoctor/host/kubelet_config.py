@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeVar
 
 from kubedoctor.checks import Context
@@ -15,6 +15,7 @@ from kubedoctor.host.documents import Value, at, mapping, parse_document
 from kubedoctor.host.errors import printable
 from kubedoctor.host.files import list_directory, read_file
 from kubedoctor.host.redaction import redacted
+from kubedoctor.records import dataclass
 from kubedoctor.targets import Instance
 
 T = TypeVar("T")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from kubedoctor.checks import Context, Evidence, Finding, Fix, Safety, Severity, run
 from kubedoctor.facts import Denied, FactError, Silent
 from kubedoctor.host.endpoints import Identity, metrics
 from kubedoctor.host.leases import Lease, LeaseView, api_addresses, lease, lease_renewal
 from kubedoctor.host.owner import Owner, ago, describe, user_name
+from kubedoctor.records import dataclass
 from kubedoctor.targets import Instance
 
 LEASE_DEADLINE = 8.0

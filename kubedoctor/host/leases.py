@@ -6,13 +6,13 @@ import calendar
 import json
 import math
 import re
-from dataclasses import dataclass
 from typing import Any
 
 from kubedoctor.facts import Denied, Look, Malformed, Silent, fact
 from kubedoctor.host.api import api_get, read_access
 from kubedoctor.host.documents import Value, at
 from kubedoctor.host.errors import printable
+from kubedoctor.records import dataclass
 
 _WATCHED = 3
 """Seconds a lease is watched: one more than between two renewals."""

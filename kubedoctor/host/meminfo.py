@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from kubedoctor.facts import Look, Malformed, fact
 from kubedoctor.host.files import read_file, read_text
 from kubedoctor.host.mountinfo import unescaped
+from kubedoctor.records import dataclass
 
 _LINE = re.compile(r"^(\w+):\s+(\d+) kB$", re.MULTILINE)
 

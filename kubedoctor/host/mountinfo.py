@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from kubedoctor.facts import Absent, Denied, Look, Malformed, fact
 from kubedoctor.host.files import read_file
+from kubedoctor.records import dataclass
 
 _LIMIT = 16 << 20
 """Bytes of mountinfo: a line is some 150, and a node with a thousand pods has ten thousand mounts."""

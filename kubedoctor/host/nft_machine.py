@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, Protocol
 
 from kubedoctor.host.interfaces import parse_address
@@ -16,6 +16,7 @@ from kubedoctor.host.netlink import attributes, be32, text
 from kubedoctor.host.nftables import Element, parse_verdict, user_comment
 from kubedoctor.host.rules import Connection, Effect, Holds, Outcome, Verdict
 from kubedoctor.host.xt import NEW, comment_of, match_holds, target_effect
+from kubedoctor.records import dataclass
 
 _LOT: Final = b"by lot"
 """Stands in a register for what is drawn by lot."""

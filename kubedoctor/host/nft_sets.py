@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 
 from kubedoctor.host.netlink import attribute
 from kubedoctor.host.nftables import Element, NftSet, parse_elements
+from kubedoctor.records import dataclass
 
 _CATCHES_ALL = attribute(3, b"\0\0\0\2")  # the flags of an element
 

@@ -11,7 +11,6 @@ import functools
 import os
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from kubedoctor.facts import Absent, FactError, Malformed
 from kubedoctor.host.agent import netlink_dump
@@ -26,6 +25,7 @@ from kubedoctor.host.netlink import (
     messages,
     text,
 )
+from kubedoctor.records import dataclass
 
 FAMILIES = {1: "inet", 2: "ip", 10: "ip6"}
 """The families of tables that see IP packets, by number: NFPROTO_*; arp, bridge and netdev do not."""

@@ -9,10 +9,10 @@ import pwd
 import struct
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from kubedoctor.host.redaction import redacted
+from kubedoctor.records import dataclass
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import binascii
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from kubedoctor.records import dataclass
 
 # Go wants both lines to start a line and lets blanks stand behind them. Lengths are bounded, so that the search stays
 # linear in hostile files.

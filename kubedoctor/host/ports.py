@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
@@ -15,6 +14,7 @@ from kubedoctor.host.endpoints import secure_address
 from kubedoctor.host.owner import Owner, describe
 from kubedoctor.host.process import processes
 from kubedoctor.host.sockets import Listener, find_listener, listeners
+from kubedoctor.records import dataclass
 from kubedoctor.targets import Instance
 
 _HOME = "/var/lib/kubedoctor"  # where root's clusters are, unless KUBEDOCTOR_HOME says otherwise

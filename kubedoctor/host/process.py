@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from kubedoctor.facts import Look, fact
 from kubedoctor.host.errors import as_fact_errors
 from kubedoctor.host.redaction import redacted
+from kubedoctor.records import dataclass
 
 NAMESPACES = ("mnt", "net", "pid", "user")
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from kubedoctor.facts import Malformed
+from kubedoctor.records import dataclass
 
 FIELDS = 200_000
 """Fields of one message: a list of ten thousand containers has ten thousand."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from kubedoctor.facts import Look, fact
 from kubedoctor.host.files import read_text
+from kubedoctor.records import dataclass
 
 _MOST = 1000
 """Entries of one kind that are kept: programs use three servers, kubelets 32 search domains."""

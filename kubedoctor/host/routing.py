@@ -5,12 +5,12 @@ from __future__ import annotations
 import ipaddress
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from kubedoctor.facts import Look, Malformed, fact
 from kubedoctor.host.agent import netlink_dump
 from kubedoctor.host.interfaces import links, parse_address
 from kubedoctor.host.netlink import ROUTE, attribute_list, attributes, dump_request, messages, u32
+from kubedoctor.records import dataclass
 
 MAIN = 254
 """The table that is asked unless a rule says otherwise."""

@@ -8,11 +8,12 @@ The rules are run as the kernel runs them, on a connection of which destination 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import IntEnum, StrEnum
 from ipaddress import IPv4Address, IPv6Address
 
 from kubedoctor.facts import Malformed
+from kubedoctor.records import dataclass
 
 TCP, UDP = 6, 17
 """IP protocol numbers."""

@@ -10,11 +10,11 @@ import mmap
 import os
 import stat
 import struct
-from dataclasses import dataclass
 
 from kubedoctor.facts import Look, Malformed, fact
 from kubedoctor.host.errors import as_fact_errors, printable
 from kubedoctor.host.files import open_path, read_file
+from kubedoctor.records import dataclass
 
 PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 """Where systemd's services find programs: the PATH of one that is not said to have another."""

@@ -6,7 +6,6 @@ What the runtime says of itself counts more than its files: it may have been sta
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from kubedoctor.checks import Context, NotApplicable
 from kubedoctor.facts import Absent, FactError
@@ -16,6 +15,7 @@ from kubedoctor.host.cri import CriStatus, RuntimeHandler, cri_status
 from kubedoctor.host.crio_config import DROP_INS, CrioConfig, crio_config
 from kubedoctor.host.crio_config import FILE as CRIO_FILE
 from kubedoctor.host.kubelet_config import kubelet_setting, socket_path
+from kubedoctor.records import dataclass
 from kubedoctor.targets import Instance
 
 KUBELETS = ("kubelet",)

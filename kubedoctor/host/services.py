@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from kubedoctor.facts import Absent, Look, Malformed, fact
 from kubedoctor.host import nftables, xtables
@@ -17,6 +17,7 @@ from kubedoctor.host.nft_machine import Lookup, run_rule
 from kubedoctor.host.nft_sets import LoadedSet
 from kubedoctor.host.nftables import NftChain
 from kubedoctor.host.rules import TCP, UDP, Connection, Leading, Outcome, Rules, Verdict, Walk
+from kubedoctor.records import dataclass
 
 IPTABLES_NFT, IPTABLES_LEGACY, NFTABLES = "iptables-nft", "iptables-legacy", "nftables"
 """Back ends: who wrote the rules, by where and how they lie."""

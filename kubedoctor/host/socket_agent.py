@@ -22,11 +22,12 @@ import threading
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NoReturn
 
 from kubedoctor.facts import Absent, Denied, FactError, Malformed, Silent
 from kubedoctor.host.errors import as_fact_errors, fact_error
+from kubedoctor.records import dataclass
 
 TIMEOUT = 2.0
 """Seconds an answer may take unless told otherwise; an agent answers within a millisecond."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import ipaddress
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from kubedoctor.facts import Absent, Look, Malformed, fact
 from kubedoctor.host.files import read_file
 from kubedoctor.host.owner import Owner, excludes, hex_address, named, user_name, why_unknown
 from kubedoctor.host.process import Process, open_files, pids, processes
+from kubedoctor.records import dataclass
 
 TABLE_LIMIT = 256 << 20
 """Bytes of one table: a line is 150, so this is more than a million sockets."""

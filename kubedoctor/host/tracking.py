@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from kubedoctor.facts import Look, Malformed, fact
 from kubedoctor.host.kernel import sysctl
+from kubedoctor.records import dataclass
 
 _COUNT, _MAX = "net.netfilter.nf_conntrack_count", "net.netfilter.nf_conntrack_max"
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from kubedoctor.facts import Absent, Malformed, Silent
 from kubedoctor.host.agent import DUMP_LIMIT, read_option
@@ -17,6 +16,7 @@ from kubedoctor.host.files import read_text
 from kubedoctor.host.netlink import text
 from kubedoctor.host.rules import Connection, Effect, Holds, Outcome, Verdict
 from kubedoctor.host.xt import comment_of, match_holds, target_effect
+from kubedoctor.records import dataclass
 
 HOOKS = ("prerouting", "input", "forward", "output", "postrouting")
 """Where packets pass through rules, in the order of the kernel's numbers."""

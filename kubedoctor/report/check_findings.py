@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from kubedoctor.checks import Fix, Severity
-from kubedoctor.doctor.documents import ReportedFinding, Result
+from kubedoctor.doctor.documents import ReportedFinding, ReportedTarget, Result
+from kubedoctor.records import dataclass
 from kubedoctor.report.fix_text import command_of
 from kubedoctor.report.text import cells, styled, visible
 from kubedoctor.report.wrapping import wrapped
@@ -27,6 +28,7 @@ class Style:
     colour: bool = False
     verbose: bool = False
     advice: Mapping[str, str] = field(default_factory=dict)
+    targets: Mapping[str, ReportedTarget] = field(default_factory=dict)  # by id: commands are for one of them
     several: bool = False  # clusters, so that a finding has to say on which
     hidden: dict[tuple[str, str], list[str]] = field(default_factory=dict)  # by what failed, and target; told once
 
@@ -36,12 +38,13 @@ def problem(result: Result, finding: ReportedFinding, style: Style) -> list[str]
     lines = headline(result, finding, style)
     if style.verbose:
         lines += evidence(finding, style)
-    return lines + fixes(finding.fixes, style.advice.get(result.check, ""), style) + _hidden(result, style)
+    return lines + fixes(result, finding.fixes, style) + _hidden(result, style)
 
 
 def remark(result: Result, finding: ReportedFinding, style: Style) -> list[str]:
     """Return the lines of a warning or a hint: one, if there is room for all of it."""
-    command = next(filter(None, map(command_of, finding.fixes)), "")
+    target = style.targets.get(result.target)
+    command = next(filter(None, (command_of(fix, target) for fix in finding.fixes)), "")
     one = f"  {MARKS[finding.severity]}{_plain(finding.message)}{_GAP}{label(result, style)}{_GAP}{command}"
     if command and not style.verbose and cells(one) <= style.width:
         return [one, *_hidden(result, style)]
@@ -49,7 +52,7 @@ def remark(result: Result, finding: ReportedFinding, style: Style) -> list[str]:
     if style.verbose:
         lines += evidence(finding, style, indent="    ")
     offered = finding.fixes if style.verbose else finding.fixes[:1]
-    return lines + fixes(offered, style.advice.get(result.check, ""), style, indent="    ") + _hidden(result, style)
+    return lines + fixes(result, offered, style, indent="    ") + _hidden(result, style)
 
 
 def following(found: Iterable[tuple[Result, ReportedFinding]], style: Style, *, indent: str = "  ") -> list[str]:
@@ -60,7 +63,7 @@ def following(found: Iterable[tuple[Result, ReportedFinding]], style: Style, *, 
         if style.verbose:
             inner = f"{indent}      "
             lines += evidence(finding, style, indent=inner)
-            lines += fixes(finding.fixes, style.advice.get(result.check, ""), style, indent=inner)
+            lines += fixes(result, finding.fixes, style, indent=inner)
         lines += _hidden(result, style)
     return lines
 
@@ -111,15 +114,16 @@ def evidence(finding: ReportedFinding, style: Style, *, indent: str = "  ") -> l
     return lines
 
 
-def fixes(offered: Sequence[Fix], advice: str, style: Style, *, indent: str = "  ") -> list[str]:
+def fixes(result: Result, offered: Sequence[Fix], style: Style, *, indent: str = "  ") -> list[str]:
     """Return a line for each fix: what it does, and the command; two fixes unless everything is wanted."""
+    advice, target = style.advice.get(result.check, ""), style.targets.get(result.target)
     shown = list(offered if style.verbose else offered[:2])
     if not shown and advice:
         return wrapped(advice, style.width, first=f"{indent}fix   ")
     lines = []
     room = min(_SUMMARY, max((cells(_plain(fix.summary)) for fix in shown), default=0))
     for number, fix in enumerate(shown):
-        lines += _fix(fix, f"{indent}{'or ' if number else 'fix'}   ", room, style)
+        lines += _fix(fix, f"{indent}{'or ' if number else 'fix'}   ", room, style, target)
         if style.verbose and fix.link:
             lines.append(f"{indent}      {_plain(fix.link)}")
     return lines
@@ -133,8 +137,8 @@ def shortlist(names: Iterable[str], style: Style, *, most: int = 4) -> str:
     return f"{', '.join(found[:most])} and {len(found) - most} more"
 
 
-def _fix(fix: Fix, first: str, room: int, style: Style) -> list[str]:
-    summary, command = _plain(fix.summary), command_of(fix)
+def _fix(fix: Fix, first: str, room: int, style: Style, target: ReportedTarget | None) -> list[str]:
+    summary, command = _plain(fix.summary), command_of(fix, target)
     if not command:
         return wrapped(summary, style.width, first=first)
     line = f"{first}{summary}{' ' * max(0, room - cells(summary))}{_GAP}{command}"

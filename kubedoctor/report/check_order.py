@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from kubedoctor.checks import Outcome, Severity
 from kubedoctor.doctor.documents import Report, ReportedFinding, Result
+from kubedoctor.records import dataclass
 
 _ORDER = list(Severity)
 

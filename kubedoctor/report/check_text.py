@@ -35,6 +35,7 @@ def render(
         colour=colour,
         verbose=verbose,
         advice=advice or {},
+        targets={target.id: target for target in report.targets},
         several=len(clusters) > 1,
         hidden=_hidden(report),
     )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Self, TextIO
 
 from kubedoctor.cluster.documents import WELL, Event, State
+from kubedoctor.records import dataclass
 from kubedoctor.report.text import cells, elapsed, shortened, styled, visible, wants_colour
 
 _STYLE = {**dict.fromkeys(WELL, "green"), State.FAILED: "red", State.BACKOFF: "yellow", State.EXITED: "yellow"}

@@ -5,12 +5,13 @@ from __future__ import annotations
 import posixpath
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any
 
 from kubedoctor.cluster.documents import ComponentStatus, Phase, State, Status
 from kubedoctor.cluster.status import Usage
+from kubedoctor.records import dataclass
 from kubedoctor.report.text import columns, duration, mebibytes, styled, visible
 
 _HEAD = ("component", "state", "for", "restarts", "cpu", "memory", "version", "")

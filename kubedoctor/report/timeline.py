@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from kubedoctor.cluster.documents import WELL, Event, State
 from kubedoctor.cluster.files import write_atomically
 from kubedoctor.errors import KubedoctorError, UsageError
 from kubedoctor.jsonform import from_json
+from kubedoctor.records import dataclass
 from kubedoctor.report.text import elapsed, shortened, visible
 
 _WIDTH, _LEFT, _RIGHT, _TOP, _ROW, _BAR = 1100, 210, 250, 92, 34, 16  # in the picture's own units

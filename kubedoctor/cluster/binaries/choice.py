@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +16,7 @@ from kubedoctor.cluster.binaries.versions import Version, Wish
 from kubedoctor.components import Candidate, Download, Found, Recipe, Source
 from kubedoctor.config import ClusterConfig
 from kubedoctor.errors import PlanError, UsageError
+from kubedoctor.records import dataclass
 
 Candidates = Callable[[str], Sequence[Candidate]]
 

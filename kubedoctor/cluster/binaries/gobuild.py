@@ -6,7 +6,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from kubedoctor.cluster.files import write_atomically
 from kubedoctor.cluster.paths import cache
 from kubedoctor.components import GoBuild
 from kubedoctor.errors import KubedoctorError
+from kubedoctor.records import dataclass
 
 Tell = Callable[[str], None]
 

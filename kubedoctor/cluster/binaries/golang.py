@@ -8,9 +8,9 @@ import os
 import re
 import shutil
 import subprocess
-from dataclasses import dataclass
 
 from kubedoctor.errors import KubedoctorError
+from kubedoctor.records import dataclass
 
 _SELF_UPDATING = (1, 21)  # since then a Go fetches the newer one that a module asks for, unless GOTOOLCHAIN forbids it
 

@@ -13,13 +13,13 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from kubedoctor.cluster.binaries.versions import Version
 from kubedoctor.cluster.files import make_directory
 from kubedoctor.cluster.paths import cache
 from kubedoctor.errors import KubedoctorError, PluginError
+from kubedoctor.records import dataclass
 
 _PART = re.compile(r"[A-Za-z0-9][\w.+-]{0,99}", re.ASCII)
 

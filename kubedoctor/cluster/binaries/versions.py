@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from kubedoctor.errors import UsageError
+from kubedoctor.records import dataclass
 from kubedoctor.versions import Version, mentioned
 
 __all__ = ["Version", "Wish", "fill", "mentioned", "suits"]

@@ -10,7 +10,7 @@ import re
 import shlex
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import pairwise
 from shutil import which
 
@@ -18,6 +18,7 @@ from kubedoctor.cluster.cleanup import tables
 from kubedoctor.cluster.cleanup.record import Before, HostRecord
 from kubedoctor.components import Cleanup
 from kubedoctor.errors import KubedoctorError
+from kubedoctor.records import dataclass
 
 FAMILIES = {"ip": "iptables", "ip6": "ip6tables"}
 PATIENCE = 30.0

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 from kubedoctor.cluster.files import read_json, write_atomically
 from kubedoctor.cluster.paths import PlacePaths
 from kubedoctor.errors import KubedoctorError
 from kubedoctor.jsonform import from_json, to_json
+from kubedoctor.records import dataclass
 
 SCHEMA_VERSION = 1
 

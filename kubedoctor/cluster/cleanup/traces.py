@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from kubedoctor.cluster.cleanup import chains, counters, files, machine, pods, tables
 from kubedoctor.cluster.cleanup.record import Before, HostRecord
 from kubedoctor.components import Cleanup, Trace
+from kubedoctor.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

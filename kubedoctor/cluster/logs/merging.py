@@ -7,12 +7,13 @@ import itertools
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from kubedoctor.cluster.logs.lines import Level
 from kubedoctor.cluster.logs.reading import LogFile
 from kubedoctor.cluster.logs.records import Record
+from kubedoctor.records import dataclass
 
 
 @dataclass(slots=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from kubedoctor.cluster.logs.lines import Level, is_last_word, message
 from kubedoctor.cluster.logs.records import Record
+from kubedoctor.records import dataclass
 
 MOST_KINDS = 10_000
 """Problems told apart; beyond them only those known already are counted, so that memory stays flat."""

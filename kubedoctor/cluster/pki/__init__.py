@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
 from kubedoctor.components import Authority, Certificate
 from kubedoctor.config import ClusterConfig
+from kubedoctor.records import dataclass
 
 ADMIN = Certificate(
     name="client-admin",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -14,6 +13,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from kubedoctor.cluster.pki.pem import PrivateKey, belong_together, certificates_pem, key_pem
 from kubedoctor.components import Authority
+from kubedoctor.records import dataclass
 
 LIFETIME = timedelta(days=3650)
 BACKDATE = timedelta(hours=1)  # clocks of containers, virtual machines and browsers lag; kubeadm and cfssl backdate too

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from kubedoctor.cluster.pki.authority import extension, is_ending, subject, utc_now
 from kubedoctor.cluster.pki.pem import PemError, belong_together, read_certificates, read_key
 from kubedoctor.cluster.pki.store import NotOurs, Store
+from kubedoctor.records import dataclass
 
 _CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
 from kubedoctor.cluster.pki.authority import (
@@ -22,6 +21,7 @@ from kubedoctor.cluster.pki.store import NotOurs, Store
 from kubedoctor.components import Authority
 from kubedoctor.config import ClusterConfig
 from kubedoctor.errors import KubedoctorError
+from kubedoctor.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,11 +8,12 @@ import fcntl
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from kubedoctor.cluster.files import make_directory, write_atomically
 from kubedoctor.errors import KubedoctorError
+from kubedoctor.records import dataclass
 
 CERTIFICATE_MODE = 0o644
 KEY_MODE = 0o600

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from kubedoctor.cluster.binaries.versions import Version
 from kubedoctor.cluster.planning.flags import argument
@@ -12,6 +12,7 @@ from kubedoctor.cluster.planning.names import closest
 from kubedoctor.cluster.planning.removed_gates import PERMANENT
 from kubedoctor.components import Component
 from kubedoctor.errors import PlanError
+from kubedoctor.records import dataclass
 
 FLAG = "feature-gates"
 _LISTED = re.compile(r"^\s*(?:--feature-gates.*\s)?(?:[a-z][-a-z0-9]*:)?([A-Z]\w+)=true\|false", re.MULTILINE)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from kubedoctor.cluster.planning.names import check_known
 from kubedoctor.components import Component, FlagValue, Port
 from kubedoctor.config import ClusterConfig
 from kubedoctor.errors import ConfigError
+from kubedoctor.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

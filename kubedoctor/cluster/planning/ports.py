@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from kubedoctor.cluster.documents import PlannedPort, Publication, Reach
@@ -13,6 +13,7 @@ from kubedoctor.components import Component, Port
 from kubedoctor.config import ClusterConfig, PlaceKind
 from kubedoctor.configuration.wishes import parse_publish, parse_reach
 from kubedoctor.errors import ConfigError, PlanError
+from kubedoctor.records import dataclass
 
 TRACE_COLLECTOR = 4317
 """OpenTelemetry's port for gRPC: where components send their traces, on the host's loopback."""

@@ -12,11 +12,11 @@ import signal
 import struct
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from kubedoctor.cluster import kernel, netlink, sandbox
 from kubedoctor.cluster.setup.machine import Machine
+from kubedoctor.records import dataclass
 
 _PATIENCE = 5.0
 """Seconds for one call of iptables or nft; it takes milliseconds."""

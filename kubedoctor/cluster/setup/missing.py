@@ -6,12 +6,13 @@ import os
 import pwd
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from kubedoctor.cluster.setup.kernel import Feature, lacking
 from kubedoctor.cluster.setup.machine import Machine
 from kubedoctor.cluster.setup.packages import Command, Manager, manager_of
 from kubedoctor.errors import KubedoctorError
+from kubedoctor.records import dataclass
 
 IDS = 65536
 """Subordinate ids: what images use."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from kubedoctor.cluster.setup.machine import Machine
+from kubedoctor.records import dataclass
 
 Command = tuple[str, ...]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from kubedoctor.doctor.discovery.settings import (
@@ -15,6 +14,7 @@ from kubedoctor.doctor.discovery.settings import (
     runtime_address,
 )
 from kubedoctor.facts import Absent, FactError, Look
+from kubedoctor.records import dataclass
 from kubedoctor.targets import Instance
 
 DEFAULT_RUNTIME = "unix:///run/containerd/containerd.sock"

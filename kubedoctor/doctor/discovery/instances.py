@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from kubedoctor.doctor.discovery.recognise import component_name
 from kubedoctor.doctor.discovery.sharing import sharing
 from kubedoctor.facts import FactError, Look, fact
 from kubedoctor.host import Process, as_fact_errors, our_namespaces, processes
 from kubedoctor.host.process import open_files
+from kubedoctor.records import dataclass
 from kubedoctor.targets import Instance
 
 _IN_PODS = ("coredns", "kwok")

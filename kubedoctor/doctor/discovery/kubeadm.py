@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from kubedoctor.doctor.discovery.addresses import DEFAULT_RUNTIME, endpoint, path_of, runtime_socket
 from kubedoctor.doctor.discovery.grouping import API, CRI, Cluster
@@ -16,6 +16,7 @@ from kubedoctor.facts import Absent, FactError, Look, fact
 from kubedoctor.host import printable, read_file, redacted
 from kubedoctor.host.documents import Value, at, parse_document
 from kubedoctor.host.process import parse_environment
+from kubedoctor.records import dataclass
 from kubedoctor.targets import Instance, TargetKind
 
 MANIFESTS = f"{KUBERNETES_DIRECTORY}/manifests"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from kubedoctor.doctor.discovery.grouping import Cluster
@@ -14,6 +13,7 @@ from kubedoctor.doctor.discovery.recognise import component_name
 from kubedoctor.facts import Absent, FactError, Look, fact
 from kubedoctor.host import printable, read_file, redacted
 from kubedoctor.host.documents import Value, at, parse_document
+from kubedoctor.records import dataclass
 from kubedoctor.targets import Instance, TargetKind
 
 _LIMIT = 256 << 10

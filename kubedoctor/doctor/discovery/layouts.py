@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from kubedoctor.records import dataclass
 from kubedoctor.targets import Instance, TargetKind
 
 KUBERNETES_DIRECTORY = "/etc/kubernetes"

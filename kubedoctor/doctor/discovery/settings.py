@@ -5,11 +5,10 @@ Each is a fact of a file and the root directory it is seen from. They raise Abse
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from kubedoctor.facts import Look, fact
 from kubedoctor.host import printable, read_file, redacted
 from kubedoctor.host.documents import Value, at, parse_document
+from kubedoctor.records import dataclass
 
 _LIMIT = 256 << 10
 """Bytes of a configuration file: kubeconfigs with certificates in them have some ten thousand."""

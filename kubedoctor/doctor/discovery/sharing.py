@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from kubedoctor.facts import FactError, Look, fact
 from kubedoctor.host import read_file
+from kubedoctor.records import dataclass
 
 _LIMIT = 16 << 20
 """Bytes of a table: a machine with 100 000 sockets of one kind has as many."""
