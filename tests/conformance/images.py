@@ -58,7 +58,7 @@ class Made:
 _AGNHOST = ("busybox", "tools", "agnhost")
 IMAGES = {
     "agnhost": Made(_AGNHOST, ("/agnhost",), ("pause",)),
-    "busybox": Made(("busybox",), command=("/bin/sh",)),
+    "busybox": Made(("busybox", "tools"), command=("/bin/sh",)),
     "etcd": Made(("busybox", "etcd"), command=("/usr/local/bin/etcd",)),
     "glibc-dns-testing": Made(("busybox", "tools"), command=("bash",)),
     "kitten": Made((*_AGNHOST, "kitten"), ("/agnhost",), ("test-webserver",)),
@@ -142,7 +142,7 @@ def _write_tools(layer: tarfile.TarFile, packages: Sequence[Path]) -> None:
     _link(layer, "usr/bin/nc", "/bin/nc.openbsd")  # Debian makes this link when the package is installed
     _link(layer, "bin/nc", "nc.openbsd")
     _link(layer, "usr/bin/awk", "mawk")
-    _link(layer, "bin/sh", "bash")  # that of Debian's busybox takes its own programs where there are others
+    _link(layer, "bin/sh", "bash")  # busybox of Debian drops variables like `data-1` that tests set
 
 
 def _write_agnhost(layer: tarfile.TarFile, programs: Programs) -> None:

@@ -23,7 +23,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 sys.path[:0] = [str(ROOT), str(HERE.parent)]
 
-from conformance import images, outcome, programs  # noqa: E402 - found by the line above
+from conformance import images, outcome, programs, registry  # noqa: E402 - found by the line above
 
 from kubedoctor.cluster.paths import cache  # noqa: E402
 from kubedoctor.errors import KubedoctorError  # noqa: E402
@@ -90,11 +90,13 @@ def main(argv: Sequence[str]) -> int:
         archive = options.cache / version / "images.tar"
         missing = images.archived(archive, listed.stdout.split(), made, Path(ours["etcd"]["path"]))
         output = _made((options.output or options.cache / version / "last").resolve())
-        try:
-            cluster.run("up", "--name", NAME, "--node", "--image-archive", str(archive), *options.up)
-            report = tested(cluster, made, Path(ours["kubectl"]["path"]), output, options)
-        finally:
-            cluster.run("down", "--name", NAME, "--delete")
+        with registry.registry(archive) as url:
+            try:
+                mirror = ["--registry-mirror", f"*={url}"]
+                cluster.run("up", "--name", NAME, "--node", "--image-archive", str(archive), *mirror, *options.up)
+                report = tested(cluster, made, Path(ours["kubectl"]["path"]), output, options)
+            finally:
+                cluster.run("down", "--name", NAME, "--delete")
     found = outcome.outcomes(report, missing)
     sys.stdout.write(outcome.table(found) + "\n")
     return int(not found or any(one.state == "failed" for one in found))
