@@ -182,6 +182,7 @@ if TYPE_CHECKING:
     from kubedoctor.host.runtimes import runtime_handlers as runtime_handlers
     from kubedoctor.host.runtimes import runtime_network as runtime_network
     from kubedoctor.host.runtimes import served_socket as served_socket
+    from kubedoctor.host.sandboxes import made_by_up as made_by_up
     from kubedoctor.host.services import BaseChain as BaseChain
     from kubedoctor.host.services import RuleTable as RuleTable
     from kubedoctor.host.services import ServiceRules as ServiceRules
@@ -326,6 +327,7 @@ _HOME: dict[str, str] = {
     "list_directory": "files",
     "listeners": "sockets",
     "liveness_findings": "liveness",
+    "made_by_up": "sandboxes",
     "may": "abilities",
     "memory": "meminfo",
     "metrics": "endpoints",

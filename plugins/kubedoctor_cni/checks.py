@@ -20,7 +20,9 @@ from kubedoctor import (
     StepKind,
     check,
     host,
+    run,
 )
+from kubedoctor_cni.component import FILE
 
 ADDONS = "https://kubernetes.io/docs/concepts/cluster-administration/addons/"
 PLUGINS = "https://github.com/containernetworking/plugins/releases"
@@ -107,7 +109,8 @@ def _nothing(context: Context, one: _Seen) -> Finding:
             steps=(Step(kind=StepKind.RESTART_COMPONENT, component="containerd"),),
         )
         evidence.insert(0, Evidence(source=file, observed=f"version = {version}, {table} = {wanted}"))
-    return Finding(message=message, subject=directory, evidence=tuple(evidence), fixes=(fix,))
+    again = host.made_by_up(context.target, runtime.root, "it") if not passed_over else ()
+    return Finding(message=message, subject=directory, evidence=tuple(evidence), fixes=(*again, fix))
 
 
 def _passed_over(context: Context, runtime: host.Runtime) -> tuple[str, int, str, str] | None:
@@ -173,17 +176,17 @@ def _unloadable(one: _Seen, file: host.CniFile) -> Finding:
             *_order(one),
             one.says,
         ),
-        fixes=(_removal(file.path, "mend it, or take it away"), *_renaming(file)),
+        fixes=(_removal(one, file.path, "mend it, or take it away"), *_renaming(one, file)),
     )
 
 
-def _renaming(file: host.CniFile) -> Iterator[Fix]:
+def _renaming(one: _Seen, file: host.CniFile) -> Iterator[Fix]:
     if "only a file named .conflist" in file.problem:
         right = f"{posixpath.splitext(file.path)[0]}.conflist"
         yield Fix(
             summary=f"name it {posixpath.basename(right)}",
             safety=Safety.SAFE,
-            steps=(Step(kind=StepKind.RUN, argv=("mv", file.path, right), undo=("mv", right, file.path)),),
+            steps=(run("mv", file.path, right, undo=("mv", right, file.path), within=one.runtime.root),),
         )
 
 
@@ -247,7 +250,7 @@ def plugin_missing(context: Context) -> Iterator[Finding]:
         wanted |= {name: file for file in reversed(one.load.used) for name in file.programs}
         problems = {name: problem for name in wanted if (problem := _lacks(context, one, name))}
         for name, problem in problems.items():
-            yield _missing(one, name, wanted[name], problem)
+            yield _missing(context, one, name, wanted[name], problem)
         if one.is_refused and not problems:
             yield _refused(one)
 
@@ -277,15 +280,17 @@ def _lacks(context: Context, one: _Seen, name: str) -> str:
     return f"is not in {' or '.join(one.network.bin_dirs)}"
 
 
-def _missing(one: _Seen, name: str, file: host.CniFile | None, problem: str) -> Finding:
+def _missing(context: Context, one: _Seen, name: str, file: host.CniFile | None, problem: str) -> Finding:
     by = f"which {file.path} needs" if file else f"which {one.runtime.where} needs for every pod"
     ready = one.condition is not None and one.condition.status
     no_pod = "no pod starts, though the node is Ready" if ready else "no pod starts"
     others = [other for other in one.load.ignored if not other.problem]
     fixes = [Fix(summary=f"install the plugin in {one.network.bin_dirs[0]}", link=PLUGINS)]
+    if file and posixpath.basename(file.path) == FILE:
+        fixes = [*host.made_by_up(context.target, one.runtime.root, "it"), *fixes]
     if file and others:
         aside = f"if {file.name} is left over from an add-on, take it away: {others[0].name} is used then"
-        fixes.insert(0, _removal(file.path, aside))
+        fixes.insert(0, _removal(one, file.path, aside))
     return Finding(
         message=f"the network plugin {name}, {by}, {problem}: {no_pod}",
         subject=f"{name} in {':'.join(one.network.bin_dirs)}",
@@ -314,12 +319,12 @@ def _names(files: Sequence[host.CniFile]) -> str:
     return ", ".join(file.name for file in files)
 
 
-def _removal(path: str, summary: str) -> Fix:
+def _removal(one: _Seen, path: str, summary: str) -> Fix:
     aside = f"{path}.disabled"
     return Fix(
         summary=summary,
         safety=Safety.DISRUPTIVE,
-        steps=(Step(kind=StepKind.RUN, argv=("mv", path, aside), undo=("mv", aside, path)),),
+        steps=(run("mv", path, aside, undo=("mv", aside, path), within=one.runtime.root),),
     )
 
 

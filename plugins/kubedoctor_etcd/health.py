@@ -148,10 +148,10 @@ def _against(one: Etcd, alarm: str) -> Iterator[Fix]:
         summary="compact to the current revision, then defragment and disarm",
         safety=Safety.DISRUPTIVE,
         steps=(
-            run(*etcdctl, "endpoint", "status", "-w", "json"),
-            run(*etcdctl, "compact", "REVISION"),
-            run(*etcdctl, "defrag"),
-            run(*etcdctl, "alarm", "disarm"),
+            run(*etcdctl, "endpoint", "status", "-w", "json", within=one.instance.net),
+            run(*etcdctl, "compact", "REVISION", within=one.instance.net),
+            run(*etcdctl, "defrag", within=one.instance.net),
+            run(*etcdctl, "alarm", "disarm", within=one.instance.net),
         ),
         link=OPERATIONS,
     )

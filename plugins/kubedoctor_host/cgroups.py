@@ -57,7 +57,7 @@ def cgroup_controllers_missing(context: Context) -> Iterator[Finding]:
         except FactError as problem:
             problems.append(problem)
             continue
-        finding = _judge(seen, whose)
+        finding = _judge(seen, whose, process)
         if finding is not None:
             yield finding
     if problems:
@@ -70,7 +70,7 @@ def _whose(node: Instance) -> str:
     return f" for the {node.name} ({f'pid {node.pid}' if node.is_running else 'which does not run'})"
 
 
-def _judge(seen: host.Cgroups, whose: str) -> Finding | None:
+def _judge(seen: host.Cgroups, whose: str, root: int) -> Finding | None:
     if seen.layout is host.CgroupLayout.NONE:
         return Finding(
             message=f"no cgroups are mounted{whose}: no kubelet can work here",
@@ -93,7 +93,7 @@ def _judge(seen: host.Cgroups, whose: str) -> Finding | None:
                 expected=" ".join(needed),
             ),
         ),
-        fixes=tuple(_fixes(seen, missing)),
+        fixes=tuple(_fixes(seen, missing, root)),
     )
 
 
@@ -118,7 +118,7 @@ def _sorted(seen: host.Cgroups, missing: list[str]) -> dict[str, list[str]]:
     return found
 
 
-def _fixes(seen: host.Cgroups, missing: list[str]) -> Iterator[Fix]:
+def _fixes(seen: host.Cgroups, missing: list[str], root: int) -> Iterator[Fix]:
     reasons = _sorted(seen, missing)
     if DISABLED in reasons:
         words = " ".join(f"cgroup_enable={name}" for name in reasons[DISABLED])
@@ -128,8 +128,8 @@ def _fixes(seen: host.Cgroups, missing: list[str]) -> Iterator[Fix]:
         for name in reasons[UNMOUNTED]:
             directory = f"{MOUNT}/{name}"
             steps += [
-                run("mkdir", "-p", directory),
-                run("mount", "-t", "cgroup", "-o", name, "cgroup", directory, undo=("umount", directory)),
+                run("mkdir", "-p", directory, within=root),
+                run("mount", "-t", "cgroup", "-o", name, "cgroup", directory, undo=("umount", directory), within=root),
             ]
         yield Fix(summary="mount them", safety=Safety.SAFE, steps=tuple(steps))
     if WITHHELD in reasons:

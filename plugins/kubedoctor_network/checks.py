@@ -14,9 +14,11 @@ from kubedoctor import (
     Instance,
     NotApplicable,
     Phase,
+    Safety,
     Severity,
     check,
     host,
+    run,
 )
 
 _CHOOSE = {"kube-apiserver": "advertise-address", "k3s": "advertise-address", "kubelet": "node-ip"}
@@ -112,10 +114,26 @@ def _unreachable_services(context: Context, net: int, routes: tuple[host.Route, 
         subject=f"route to {what}",
         evidence=(_evidence(net, routes),),
         fixes=(
+            *_route_by(_interface(routes), what, net),
             Fix(summary="add a default route: ip route add default via ADDRESS"),
-            Fix(summary=f"add one for services: ip route add {what} dev INTERFACE, with the interface of the node"),
         ),
     )
+
+
+def _interface(routes: tuple[host.Route, ...]) -> str:
+    """Return the interface of the node's own network; empty when there are several, or none."""
+    own = {one.link for one in routes if one.source and one.link and one.kind == "unicast" and not one.gateway}
+    return own.pop() if len(own) == 1 else ""
+
+
+def _route_by(interface: str, network: str, net: int) -> Iterator[Fix]:
+    if not interface:
+        how = f"ip route add {network} dev INTERFACE, with the interface of the node"
+        yield Fix(summary=f"add a route for services: {how}")
+        return
+    route = ("ip", "route", "replace", network, "dev", interface)
+    undo = ("ip", "route", "del", network, "dev", interface)
+    yield Fix(summary="add a route for services", safety=Safety.SAFE, steps=(run(*route, undo=undo, within=net),))
 
 
 def _evidence(net: int, routes: tuple[host.Route, ...]) -> Evidence:

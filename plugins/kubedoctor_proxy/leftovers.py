@@ -177,23 +177,25 @@ def _finding(
                 expected="no chain of kube-proxy, or none that packets are sent through",
             ),
         ),
-        fixes=(_disarm(backend, chains),),
+        fixes=(_disarm(backend, chains, net),),
         explains=explains,
     )
 
 
-def _disarm(backend: str, chains: tuple[str, ...]) -> Fix:
+def _disarm(backend: str, chains: tuple[str, ...], net: int) -> Fix:
     if backend == "nftables":
         return Fix(
             summary="delete the tables of the kube-proxy that is gone",
             safety=Safety.DISRUPTIVE,
-            steps=tuple(run("nft", "delete", "table", *chain.split()) for chain in chains),
+            steps=tuple(run("nft", "delete", "table", *chain.split(), within=net) for chain in chains),
         )
     command = {"ip": backend, "ip6": backend.replace("iptables", "ip6tables")}
     return Fix(
         summary="empty the chain that nobody keeps up",
         safety=Safety.DISRUPTIVE,
-        steps=tuple(run(command[family], "-t", table, "-F", name) for family, table, name in map(str.split, chains)),
+        steps=tuple(
+            run(command[family], "-t", table, "-F", name, within=net) for family, table, name in map(str.split, chains)
+        ),
     )
 
 

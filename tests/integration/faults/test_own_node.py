@@ -7,19 +7,26 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.clusters import commands, eventually, kubectl
 from support.command import Kubedoctor
-from support.faults import Seen, examined
+from support.faults import Seen, examined, holding
 from support.mounts import fill, small_disk
 from support.networks import needs
 from support.nodes import SOCKET, Node, added, away, changed, runc_without_seccomp, without
+
+from kubedoctor import Fix, TargetKind
+from kubedoctor.doctor.documents import ReportedTarget
+from kubedoctor.jsonform import from_json
+from kubedoctor.report.fix_text import command_of
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
@@ -71,12 +78,29 @@ def no_socket(one: Shared) -> Iterator[None]:
     one.node.restarted("containerd")
 
 
+def stopped(component: str) -> Callable[[Shared], AbstractContextManager[None]]:
+    """Return what stops a component, as a debugger does or a careless Ctrl-Z."""
+
+    @contextlib.contextmanager
+    def stop(one: Shared) -> Iterator[None]:
+        process = one.node.pid(component)
+        os.kill(process, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(process, signal.SIGCONT)
+
+    stop.__name__ = f"stopped_{component}"
+    return stop
+
+
 @contextlib.contextmanager
-def stopped_containerd(one: Shared) -> Iterator[None]:
-    containerd = one.node.pid("containerd")
-    os.kill(containerd, signal.SIGSTOP)
-    yield
-    os.kill(containerd, signal.SIGCONT)
+def taken_port(one: Shared) -> Iterator[None]:
+    one.cli.ok("stop", "kube-controller-manager")
+    with holding(one.cli, 10257):
+        assert one.cli("start", "kube-controller-manager").status == 1
+        yield
+    one.cli.ok("restart", "kube-controller-manager")
 
 
 @contextlib.contextmanager
@@ -225,9 +249,15 @@ class Fault:
     also: frozenset[str] = frozenset()
 
 
+STOPPED = "is stopped, by SIGSTOP or Ctrl-Z"
 FAULTS = (
     Fault("runtime.socket-missing", no_socket, f"{SOCKET}, which is gone, though containerd"),
-    Fault("runtime.not-answering", stopped_containerd, "is stopped, by SIGSTOP or Ctrl-Z"),
+    Fault("etcd.unhealthy", stopped("etcd"), STOPPED),
+    Fault("apiserver.not-ready", stopped("kube-apiserver"), STOPPED),
+    Fault("controllers.not-working", stopped("kube-controller-manager"), STOPPED),
+    Fault("scheduler.not-working", stopped("kube-scheduler"), STOPPED),
+    Fault("runtime.not-answering", stopped("containerd"), STOPPED),
+    Fault("controllers.port-taken", taken_port, "listens on port 10257, which kube-controller-manager needs"),
     Fault("runtime.cri-disabled", disabled_cri, "disables io.containerd.grpc.v1.cri"),
     Fault("runtime.runc-without-seccomp", bare_runc, "lacks seccomp: no pod starts"),
     Fault("kubelet.cgroup-driver-mismatch", driver_without_systemd, "and systemd does not run here"),
@@ -265,6 +295,38 @@ def test_a_fault_of_the_node_is_named_first(shared: Shared, fault: Fault) -> Non
     assert healthy(shared)
 
 
-def causes_of(seen: Seen) -> list[Mapping[str, str]]:
+def causes_of(seen: Seen) -> list[Mapping[str, Any]]:
     """Return the causes on this cluster and on the machine, the most likely first."""
     return [one for one in seen.report["causes"] if one["target"] in ("machine", seen.cluster)]
+
+
+# --- what is said to mend it ------------------------------------------------------------------------------------------
+
+MENDED = (
+    *(stopped(name) for name in ("etcd", "containerd")),
+    no_socket,
+    flushed_rules,
+    stopped_proxy,
+    rules_of_another_mode,
+    no_route,
+    no_network,
+    no_plugin,
+)
+
+
+@pytest.mark.parametrize("made", MENDED, ids=lambda made: made.__name__)
+def test_the_command_that_is_told_first_mends_it(
+    shared: Shared, made: Callable[[Shared], AbstractContextManager[None]]
+) -> None:
+    fault = made(shared)
+    fault.__enter__()  # and nothing takes it back but the command
+    (cause, *_) = causes_of(examined(shared.cli))
+    target = ReportedTarget(id="local", kind=TargetKind.KUBEDOCTOR, title="it")
+    command = command_of(from_json(Fix, cause["fixes"][0]), target)
+    environment = shared.cli.environment()
+    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+    done = subprocess.run(
+        ["sh", "-c", command], env=environment, cwd=shared.directory, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{command}\n{done.stderr}"
+    assert healthy(shared)
