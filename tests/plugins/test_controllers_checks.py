@@ -36,6 +36,11 @@ def test_a_taken_port_is_found() -> None:
     assert run_check(checks.port_taken, cluster(absent(NAME)), facts=unseen).outcome is Outcome.UNKNOWN
 
 
+def test_a_taken_port_is_found_on_the_recorded_machine() -> None:
+    (message,) = messages(recorded(checks.port_taken))
+    assert message.endswith("listens on port 10257, which kube-controller-manager needs")
+
+
 # --- the lease --------------------------------------------------------------------------------------------------------
 
 
