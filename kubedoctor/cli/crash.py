@@ -36,8 +36,15 @@ def one_line(error: BaseException) -> str:
 
 
 def traceback_of(error: BaseException) -> str:
-    """Return the traceback without secrets that are known by their shape."""
-    return hide_secrets("".join(traceback.format_exception(error)).rstrip())
+    """Return the traceback without secrets: what was raised is searched for names and shapes, lines of code for shapes.
+
+    A variable is called `token` in many of them, and its value does not stand there.
+    """
+    from kubedoctor.host import redacted as without_secrets
+
+    pieces = traceback.TracebackException.from_exception(error).format()
+    told = (piece if piece.startswith("  File ") else without_secrets([piece])[0] for piece in pieces)
+    return hide_secrets("".join(told).rstrip())
 
 
 def hide_secrets(text: str) -> str:

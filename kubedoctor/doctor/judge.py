@@ -11,6 +11,7 @@ from kubedoctor.contributions import reason_of
 from kubedoctor.doctor.documents import ReportedFinding, Result, fingerprint
 from kubedoctor.doctor.look import SharedLook
 from kubedoctor.facts import Fact, FactError, Overdue
+from kubedoctor.host import redacted
 from kubedoctor.jsonform import from_json, to_json
 from kubedoctor.targets import Target
 
@@ -64,7 +65,7 @@ class Judgement:
             self.outcome = Outcome.CRASHED if error.kind == FactError.kind else Outcome.UNKNOWN
             self.reason = error.reason
         except (Exception, SystemExit) as error:  # a border: a sick check must not stop the doctor
-            self.outcome, self.reason, self.defect = Outcome.CRASHED, reason_of(error), error
+            self.outcome, self.reason, self.defect = Outcome.CRASHED, redacted([reason_of(error)])[0], error
 
     def result(self, check: Check, target: Target, *, seconds: float = 0.0) -> Result:
         """Return the result; a check that found something has failed, whatever it could not see besides."""

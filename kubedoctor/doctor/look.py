@@ -15,6 +15,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from kubedoctor.contributions import reason_of
 from kubedoctor.facts import ERRORS, Fact, FactError, Look, Overdue
+from kubedoctor.host import redacted
 from kubedoctor.records import dataclass
 
 P = ParamSpec("P")
@@ -131,7 +132,7 @@ class SharedLook:
         except FactError as error:
             answer.error = as_recorded(error)
         except (Exception, SystemExit) as error:  # a border: what a plugin does wrong costs this fact only
-            answer.error = FactError(f"{answer.fact.name} failed: {reason_of(error)}")
+            answer.error = FactError(f"{answer.fact.name} failed: {redacted([reason_of(error)])[0]}")
             answer.defect = error
         except BaseException:  # Ctrl-C: nobody shall take the absent value for an answer
             with self._lock:

@@ -10,6 +10,7 @@ from dataclasses import field
 from kubedoctor.facts import Denied, Look, Malformed, Silent, fact
 from kubedoctor.host.api import read_access
 from kubedoctor.host.http import HttpAnswer, Tls, http_request, tls_files
+from kubedoctor.host.redaction import redacted
 from kubedoctor.records import dataclass
 from kubedoctor.targets import Instance
 
@@ -94,7 +95,7 @@ def health(look: Look, url: str, net: int, identity: Identity = NOBODY) -> Healt
         answer = http_request(url, net=net, tls=tls, limit=_TEXT)
     except (Silent, Malformed) as problem:
         return Health(problem=problem.reason)
-    return Health(status=answer.status, text=answer.text)
+    return Health(status=answer.status, text=redacted([answer.text])[0])
 
 
 @fact("host.metrics")
@@ -134,4 +135,4 @@ def parse_samples(text: str, names: tuple[str, ...]) -> Iterator[Sample]:
 
 
 def _first_line(answer: HttpAnswer) -> str:
-    return answer.text.strip().partition("\n")[0][:100]
+    return redacted([answer.text.strip().partition("\n")[0]])[0][:100]

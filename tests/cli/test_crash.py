@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kubedoctor.cli.crash import hide_secrets, redacted
+from kubedoctor.cli.crash import hide_secrets, redacted, traceback_of
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,16 @@ def test_a_private_key_in_a_text_is_hidden() -> None:
     text = "before\n-----BEGIN EC PRIVATE KEY-----\nMHc\n-----END EC PRIVATE KEY-----\nafter"
     assert hide_secrets(text) == "before\n<hidden>\nafter"
     assert hide_secrets("-----BEGIN RSA PRIVATE KEY-----\ncut off") == "<hidden>"
+
+
+def test_what_was_raised_tells_no_secret_and_lines_of_code_stay() -> None:
+    def fail(token: str) -> None:
+        raise ValueError(f"refused: password={token}, X-Api-Key: {token}") from KeyError(f"--token={token} is old")
+
+    with pytest.raises(ValueError, match="refused") as told:
+        fail("hunter2")
+    shown = traceback_of(told.value)
+    assert "hunter2" not in shown.replace('fail("hunter2")', "")
+    assert "ValueError: refused: password=…, X-Api-Key: …" in shown
+    assert "KeyError: '--token=…" in shown
+    assert 'raise ValueError(f"refused: password={token}' in shown

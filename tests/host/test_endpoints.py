@@ -116,3 +116,9 @@ def test_wildcards_are_reached_by_loopback() -> None:
 )
 def test_where_a_component_serves_stands_in_its_flags(flags: list[str], expected: tuple[str, int]) -> None:
     assert secure_address(running("kube-apiserver", *flags), "0.0.0.0", 6443) == expected
+
+
+def test_what_a_server_says_is_kept_without_secrets() -> None:
+    with served(http(503, '{"health": "false", "reason": "no login: password=hunter2"}')) as server:
+        told = SharedLook().get(health, f"http://127.0.0.1:{server.port}/health", 0)
+    assert told.text == '{"health": "false", "reason": "no login: password=…"}'
