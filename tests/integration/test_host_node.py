@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support import crio
 from support.clusters import eventually
 from support.command import Done, Kubedoctor
 from support.guarded import identity_of, one_directory, refusal
@@ -186,6 +187,18 @@ def test_machine_is_as_it_was_after_another_proxy_mode(containerd: Host, cli: Ku
     assert "table ip kube-proxy" in containerd.run("nft", "list", "tables")
     cli.ok("down")
     assert difference(before, containerd.everything(cli.home)) == {}
+
+
+@pytest.mark.skipif(not all(map(shutil.which, crio.PROGRAMS)), reason=f"not all of {crio.PROGRAMS} are on PATH")
+def test_pods_run_in_crio_and_the_machine_is_as_it_was_after_down(host: Host, cli: Kubedoctor) -> None:
+    with crio.crio(host):
+        before = host.everything(cli.home)
+        up = cli.ok("up", env={"CONTAINER_RUNTIME_ENDPOINT": f"unix://{crio.SOCKET}"})
+        assert "its pods run in cri-o " in up.err
+        run_pod(host, cli, "client", imagePullPolicy="IfNotPresent")
+        cli.ok("down")
+        left = difference(before, host.everything(cli.home))
+        assert [line for lines in left.values() for line in lines if not line[2:].startswith(crio.OWN)] == []
 
 
 def test_nothing_is_left_when_up_is_killed(containerd: Host, cli: Kubedoctor) -> None:
