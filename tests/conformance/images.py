@@ -95,7 +95,6 @@ def _layers(directory: Path, programs: Programs, etcd: Path) -> dict[str, Path]:
     """Return files with the layers, by what images call them."""
     packages = debian.fetched([_BUSYBOX, *_TOOLS], directory / "packages")
     of_busybox = [package for package in packages if package.name.startswith(_BUSYBOX)]
-    html = programs.source / "test" / "images"
     writers: dict[str, Callable[[tarfile.TarFile], None]] = {
         "busybox": lambda layer: _write_busybox(layer, of_busybox[0], directory),
         "tools": lambda layer: _write_tools(layer, [package for package in packages if package not in of_busybox]),
@@ -106,8 +105,8 @@ def _layers(directory: Path, programs: Programs, etcd: Path) -> dict[str, Path]:
         "sample-apiserver": lambda layer: _add(
             layer, "sample-apiserver", programs["sample-apiserver"].read_bytes(), 0o755
         ),
-        "kitten": lambda layer: _write_files(layer, html / "kitten" / "html"),
-        "nautilus": lambda layer: _write_files(layer, html / "nautilus" / "html"),
+        "kitten": lambda layer: _write_files(layer, programs.source / "kitten" / "html"),
+        "nautilus": lambda layer: _write_files(layer, programs.source / "nautilus" / "html"),
     }
     files = {}
     for name, write in writers.items():
@@ -150,7 +149,7 @@ def _write_agnhost(layer: tarfile.TarFile, programs: Programs) -> None:
     _link(layer, "agnhost-2", "agnhost")
     _directories(layer, {"uploads": 0o755})
     for name in ("localhost.crt", "localhost.key"):
-        _add(layer, name, (programs.source / "test/images/agnhost/porter" / name).read_bytes())
+        _add(layer, name, (programs.source / "agnhost" / "porter" / name).read_bytes())
 
 
 def _write_files(layer: tarfile.TarFile, directory: Path) -> None:

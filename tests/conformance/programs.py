@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,9 +31,13 @@ SAMPLE_VERSION = "v0.29.2"
 """That of the image which the test of aggregated APIs asks for (test/images/sample-apiserver/VERSION)."""
 
 
+FILES = ("agnhost/porter/localhost.crt", "agnhost/porter/localhost.key", "kitten/html", "nautilus/html")
+"""What images hold of the release's source, below test/images."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Programs:
-    """Where the programs are, by name, and the source of Kubernetes: some of its files are in images."""
+    """Where the programs are, by name, and the `source` of images: a copy of what they hold of test/images."""
 
     directory: Path
     source: Path
@@ -44,34 +49,50 @@ class Programs:
 def built(cache: Path, version: str, tell: Tell) -> Programs:
     """Return the programs of Kubernetes *version* (`v1.37.2`), built into *cache* where they are not there yet.
 
-    A quarter of an hour on two cores the first time. Raise KubedoctorError saying why it did not work.
+    A quarter of an hour on two cores the first time; Go is needed for that only. Raise KubedoctorError saying why it
+    did not work.
     """
-    directory = cache / version / "bin"
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    recipe = _recipe()
-    with _workshop(recipe, version, tell) as (workshop, source):
-        flags = ["-trimpath", "-ldflags", gobuild._link_flags(recipe, version)]
-        missing = {name: package for name, package in PACKAGES.items() if not (directory / name).exists()}
-        tests = directory / "e2e.test"
-        if missing or not tests.exists():
-            tell("downloading modules")
-            named = [f"{package}@{version}" if package.startswith(recipe.module) else package for package in
-                     missing.values()]  # fmt: skip
-            workshop.run("get", "-t", f"{TESTS}@{version}")
-            workshop.run("get", *named)
-        for name, package in missing.items():
-            tell(f"compiling {name}")
-            _compile(workshop, directory / name, "build", *flags, package=package)
-        if not tests.exists():
-            tell("compiling e2e.test")
-            _compile(workshop, tests, "test", "-c", *flags, package=TESTS)
-    if not (directory / "sample-apiserver").exists():
+    made = Programs(directory=cache / version / "bin", source=cache / version / "source")
+    made.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    missing = [name for name in (*PACKAGES, "e2e.test") if not made[name].exists()]
+    if missing or not made.source.exists():
+        with _workshop(_recipe(), version, tell) as (workshop, source):
+            _build(workshop, made, missing, version, tell)
+            _copy_files(source / "test" / "images", made.source)
+    if not made["sample-apiserver"].exists():
         sample = GoBuild(module=SAMPLE, version=SAMPLE_VERSION, packages={})
         with _workshop(sample, SAMPLE_VERSION, tell) as (workshop, _):
             tell("compiling sample-apiserver")
             workshop.run("get", f"{SAMPLE}@{SAMPLE_VERSION}")
-            _compile(workshop, directory / "sample-apiserver", "build", "-trimpath", package=SAMPLE)
-    return Programs(directory=directory, source=source)
+            _compile(workshop, made["sample-apiserver"], "build", "-trimpath", package=SAMPLE)
+    return made
+
+
+def _build(workshop: gobuild.Workshop, made: Programs, missing: Sequence[str], version: str, tell: Tell) -> None:
+    if not missing:
+        return
+    tell("downloading modules")
+    packages = [PACKAGES[name] for name in missing if name in PACKAGES]
+    # ginkgo is asked for without a version: the one that the tests ask for is taken.
+    named = [f"{name}@{version}" if name.startswith("k8s.io/kubernetes/") else name for name in packages]
+    workshop.run("get", "-t", f"{TESTS}@{version}", *named)
+    flags = ["-trimpath", "-ldflags", gobuild._link_flags(_recipe(), version)]
+    for name in missing:
+        tell(f"compiling {name}")
+        action = ("test", "-c") if name == "e2e.test" else ("build",)
+        _compile(workshop, made[name], *action, *flags, package=PACKAGES.get(name, TESTS))
+
+
+def _copy_files(images: Path, target: Path) -> None:
+    temporary = target.with_name(f".{target.name}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    for name in FILES:
+        found = images / name
+        for file in found.iterdir() if found.is_dir() else (found,):
+            copy = temporary / file.relative_to(images)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(file.read_bytes())
+    temporary.rename(target)
 
 
 def _recipe() -> GoBuild:
