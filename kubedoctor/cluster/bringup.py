@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import shutil
@@ -11,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import field
 
 from kubedoctor.cluster import place as places
+from kubedoctor.cluster.channel import ChannelClosed
 from kubedoctor.cluster.control import ControlClient
 from kubedoctor.cluster.documents import WELL, Event, PlaceStatus, Plan, State
 from kubedoctor.cluster.identity import ProcessIdentity, process_state, send
@@ -73,9 +75,13 @@ def start(
     """
     instance = secrets.token_hex(8)
     paths.socket.unlink(missing_ok=True)
-    lifeline, process = early.begin(lock=lock, instance=instance, listeners=prepared.listeners())
-    os.close(lock)
-    prepared.close()
+    try:
+        lifeline, process = early.begin(lock=lock, instance=instance, listeners=prepared.listeners())
+    except ChannelClosed:
+        raise _ended_early(early.process.wait(places.PATIENCE)) from None
+    finally:
+        os.close(lock)
+        prepared.close()
     with ControlClient(paths.socket, connection=lifeline) as keeper:
         try:
             follow(keeper, prepared.plan, wait, tell)
@@ -94,8 +100,10 @@ def start(
         except KeeperLost as lost:
             process.wait(timeout=places.PATIENCE)
             if not lost.in_order:
-                hint = f"its log is {paths.keeper_log}"
-                raise KubedoctorError(f"the keeper ended: {last_words(paths)}", hint=hint) from None
+                with contextlib.suppress(KubedoctorError):  # the next command tells
+                    os.close(places.acquire(paths))  # what it could not remove itself
+                said, hint = last_words(paths), f"its log is {paths.keeper_log}"
+                raise KubedoctorError(lost.message if not said else f"the keeper ended: {said}", hint=hint) from None
             raise KubedoctorError(
                 "the cluster was stopped while it came up", hint="by `kubedoctor down`, or a signal to its keeper"
             ) from None
@@ -143,7 +151,7 @@ def follow(keeper: ControlClient, plan: Plan, wait: Wait, tell: Callable[[Event]
         if time.monotonic() < deadline:
             raise
         raise too_late(plan, waiting, wait.timeout) from None
-    raise KeeperLost("it closed the connection")
+    raise KeeperLost("the keeper ended without a word: something killed it")
 
 
 def _all_started(plan: Plan, states: Mapping[str, Event]) -> bool:
@@ -203,15 +211,21 @@ def stop(keeper: ControlClient, paths: PlacePaths, *, patience: float = 35.0) ->
         raise KubedoctorError(f"{paths.directory} is still held", hint="see `kubedoctor status`")
 
 
+def _ended_early(status: int) -> KubedoctorError:
+    """Return the error for a keeper that was gone before it was given its place."""
+    how = f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+    return KubedoctorError(f"the keeper ended before anything was started: {how}", hint="nothing runs: try again")
+
+
 def last_words(paths: PlacePaths) -> str:
-    """Return the last line of the keeper's log."""
+    """Return the last line of the keeper's log, "" when it said nothing."""
     try:
         with paths.keeper_log.open("rb") as log:
             log.seek(max(0, log.seek(0, os.SEEK_END) - LAST_WORDS))
             lines = log.read().decode(errors="replace").strip().splitlines()
     except OSError:
         return "it left no log"
-    return lines[-1] if lines else "it said nothing"
+    return lines[-1] if lines else ""
 
 
 def kill_keeper(state: PlaceStatus) -> None:

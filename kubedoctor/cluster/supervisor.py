@@ -104,10 +104,13 @@ class Supervisor:
     # --- starting and ending processes --------------------------------------------------------------------------------
 
     def _waits_for(self, running: Running) -> str:
-        missing = [
-            name for name in running.plan.after if name in self._running and self._running[name].state not in WELL
-        ]
+        missing = self._missing(running)
         return f"waits for {', '.join(missing)}" if missing else ""
+
+    def _missing(self, running: Running) -> list[str]:
+        """Return the components it comes after that do not work now."""
+        known = (name for name in running.plan.after if name in self._running)
+        return [name for name in known if self._running[name].state not in WELL]
 
     def _start(self, running: Running) -> None:
         running.begins()
@@ -201,7 +204,9 @@ class Supervisor:
 
     def _failed(self, running: Running, reason: str, log_line: str) -> None:
         """Tell of an end that nobody asked for, and whether another try follows."""
-        message = reason
+        message, gone = reason, self._missing(running)
+        if gone and not running.was_ready:  # what it said of its end says nothing of that
+            message += f", after {', '.join(gone)} had ended"
         if not running.failed(time.monotonic()):
             message += f"; given up after {EXITS_TO_FAIL} ends within {EXITS_WINDOW:.0f} s"
         self._tell(running, message, exit=reason, log_line=log_line, fatal=not running.was_ready)

@@ -72,7 +72,9 @@ def _stop_place(place: PlacePaths) -> bool:
             if not places.wait_free(place, places.PATIENCE):
                 raise
             _clear(place)
-    if has_record(place):  # the keeper could not remove all from the host: this does, or tells what stays
+    # A keeper that was killed meanwhile leaves its socket and cgroups. One that could not remove all from the host has
+    # it on record: what is tried again here, or told.
+    if place.socket.exists() or has_record(place):
         _clear(place)
     return True
 

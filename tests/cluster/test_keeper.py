@@ -2,19 +2,24 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
+import threading
 import time
 from pathlib import Path
 
 import pytest
 from support.places import fake, kept, plan_of, write_plan
 
+from kubedoctor.cluster import bringup, teardown
 from kubedoctor.cluster import place as places
-from kubedoctor.cluster.documents import Reach
+from kubedoctor.cluster.documents import Event, Reach
 from kubedoctor.cluster.identity import ProcessIdentity, is_alive, open_process, send, wait_gone
-from kubedoctor.cluster.paths import PlacePaths
+from kubedoctor.cluster.launch import EarlyKeeper
+from kubedoctor.cluster.paths import ClusterPaths, PlacePaths
 from kubedoctor.cluster.ports import bind
+from kubedoctor.cluster.prepare import Prepared
 from kubedoctor.errors import AlreadyRunning, KubedoctorError
 
 pytestmark = pytest.mark.timeout(60)
@@ -173,6 +178,68 @@ def test_keeper_tells_of_a_killed_supervisor(place: PlacePaths) -> None:
     state = places.read_state(place)
     assert state is not None
     assert (state.phase, state.supervisor.pid, state.components[0].pid) == ("stopped", 0, 0)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="cgroups can be made by root only")
+def test_down_removes_what_a_keeper_that_is_killed_meanwhile_leaves(tmp_path: Path) -> None:
+    cluster = ClusterPaths("test", tmp_path / "test")
+    place = cluster.place("node-1")
+    for directory in (place.directory, place.config, place.logs, place.data):
+        directory.mkdir(mode=0o700, parents=True)
+    slow = fake(place, "slow", 18001, "--ignore-term", stop_timeout=30)
+    with kept(place, plan_of(place, slow, cgroup=f"kubedoctor-test-{os.getpid()}")) as run:
+        run.until_event("ready")
+        run.lifeline.request("release")
+        status = run.status()
+        down = threading.Thread(target=teardown.stop, args=(cluster,))
+        down.start()
+        run.until_event("stopping")
+        assert send(ProcessIdentity(status.keeper.pid, status.keeper.start_ticks), signal.SIGKILL)
+        down.join(20)
+    assert status.cgroups
+    assert [path for path in status.cgroups if Path(path).exists()] == []
+    assert not place.socket.exists()
+
+
+def test_keeper_that_is_gone_before_it_has_its_place_is_told(place: PlacePaths) -> None:
+    early = EarlyKeeper(place)
+    early.process.kill()
+    early.process.wait(10)
+    plan = plan_of(place, fake(place, "one", 18001))
+    write_plan(place, plan)
+    with pytest.raises(KubedoctorError, match="the keeper ended before anything was started: killed by SIGKILL"):
+        bringup.start(early, Prepared(plan, (), ()), place, places.acquire(place), bringup.Wait(5), lambda _: None)
+    early.abandon()
+    assert not places.is_held(place)
+
+
+def test_keeper_that_is_killed_during_up_leaves_nothing_and_is_told(place: PlacePaths) -> None:
+    plan = plan_of(place, fake(place, "never", 18001, "--never-ready"))
+    write_plan(place, plan)
+    early = EarlyKeeper(place)
+
+    def kill(event: Event) -> None:
+        if event.state == "starting":
+            early.process.kill()
+
+    with pytest.raises(KubedoctorError, match="the keeper ended without a word: something killed it"):
+        bringup.start(early, Prepared(plan, (), ()), place, places.acquire(place), bringup.Wait(20), kill)
+    early.abandon()
+    state = places.read_state(place)
+    assert state is not None
+    assert not is_alive(ProcessIdentity(state.supervisor.pid, state.supervisor.start_ticks))
+
+
+def test_failure_of_what_lost_another_component_names_it(place: PlacePaths) -> None:
+    server = fake(place, "server", 18001)
+    sleep = shutil.which("sleep") or ""
+    loader = fake(place, "loader", 18002, argv=(sleep, "1000"), ready=(), ends=True, after=("server",))
+    with kept(place, plan_of(place, server, loader)) as run:
+        run.until_state("loader", "starting")
+        assert send(run.identity("server"), signal.SIGKILL)
+        run.until_state("server", "backoff")
+        assert send(run.identity("loader"), signal.SIGKILL)
+        assert run.until_event("failed").message == "killed by SIGKILL, after server had ended"
 
 
 def test_place_that_is_held_is_not_taken(place: PlacePaths) -> None:
