@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
-from kubedoctor.cluster.place import is_held
 from kubedoctor.errors import PreflightFailed
 
 if TYPE_CHECKING:
@@ -21,51 +19,42 @@ ELSEWHERE = ("port-taken", "data-dir-in-use")
 """Problems that starting itself finds, and surely: ports are bound, directories locked, by whoever will use them."""
 
 
-class Preflight:
-    """The preflight checks of one `up`, which run while its binaries are chosen."""
+def require(app: App, settled: Session, ignored: Sequence[str]) -> None:
+    """Tell of warnings; raise PreflightFailed for errors of checks that *ignored* does not mean.
 
-    def __init__(self, app: App, settled: Session, ignored: Sequence[str]) -> None:
-        self._app = app
-        self._settled = settled
-        self._ignored = _chosen(app, ignored)
-        self._report: Report | None = None
-        self._thread = threading.Thread(target=self._look, daemon=True)
-        if not is_held(settled.place):
-            self._thread.start()
+    Not in a thread of its own: whoever starts a cluster forks, and a fork takes the locks along that a thread holds.
+    """
+    passed_over = _chosen(app, ignored)
+    report = _looked(app, settled)
+    if report is None:
+        return
+    errors: list[tuple[str, ReportedFinding]] = []
+    for result in report.results:
+        for finding in result.findings:
+            if finding.severity == "error" and result.check not in passed_over:
+                errors.append((result.check, finding))
+            elif finding.severity != "info":
+                app.console.say(f"warning: {finding.message}   {result.check}")
+    if errors:
+        raise _failure(errors)
 
-    def require(self) -> None:
-        """Tell of warnings; raise PreflightFailed for the errors that are not ignored."""
-        if self._thread.ident is not None:
-            self._thread.join(SECONDS + 1)
-        if self._report is None:  # starting will tell, sooner or later, what the checks could not
-            return
-        errors: list[tuple[str, ReportedFinding]] = []
-        for result in self._report.results:
-            for finding in result.findings:
-                if finding.severity == "error" and result.check not in self._ignored:
-                    errors.append((result.check, finding))
-                elif finding.severity != "info":
-                    self._app.console.say(f"warning: {finding.message}   {result.check}")
-        if errors:
-            raise _failure(errors)
 
-    def _look(self) -> None:
-        from kubedoctor.checks import Phase
-        from kubedoctor.cli.targets import planned_machine
-        from kubedoctor.doctor.examine import examine
-        from kubedoctor.doctor.look import SharedLook
-        from kubedoctor.errors import KubedoctorError
+def _looked(app: App, settled: Session) -> Report | None:
+    """Return what the checks found, None where no plan can be made: whoever plans in earnest tells why."""
+    from kubedoctor.checks import Phase
+    from kubedoctor.cli.targets import planned_machine
+    from kubedoctor.doctor.examine import examine
+    from kubedoctor.doctor.look import SharedLook
+    from kubedoctor.errors import KubedoctorError
 
-        checks = self._app.manager.checks()
-        selected = [one.id for one in checks if Phase.PREFLIGHT in one.phases and not one.id.endswith(ELSEWHERE)]
-        try:
-            machine = planned_machine(self._settled, self._app.manager)
-        except (KubedoctorError, OSError):  # what is wrong with the wishes is told by whoever plans with them
-            return
-        looked = examine(
-            checks, (machine,), SharedLook(), selected=selected, phases=(Phase.PREFLIGHT,), seconds=SECONDS
-        )
-        self._report = looked.report
+    checks = app.manager.checks()
+    selected = [one.id for one in checks if Phase.PREFLIGHT in one.phases and not one.id.endswith(ELSEWHERE)]
+    try:
+        machine = planned_machine(settled, app.manager)
+    except (KubedoctorError, OSError):
+        return None
+    phases = (Phase.PREFLIGHT,)
+    return examine(checks, (machine,), SharedLook(), selected=selected, phases=phases, seconds=SECONDS).report
 
 
 def _chosen(app: App, ignored: Sequence[str]) -> Collection[str]:

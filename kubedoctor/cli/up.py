@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +17,6 @@ from kubedoctor.cli.options import ClusterCommand, cluster_options
 from kubedoctor.errors import ComponentFailed, UsageError
 
 if TYPE_CHECKING:
-    from kubedoctor.cli.preflight import Preflight
     from kubedoctor.cli.up_screen import Screen
     from kubedoctor.cluster.settling import Session
 
@@ -62,7 +63,7 @@ def up(
     On a running cluster only what differs from what is wished for now is restarted; options hold until `down`. Before
     one starts, the machine is looked at as by `kubedoctor check --phase preflight`.
     """
-    from kubedoctor.cli.preflight import Preflight
+    from kubedoctor.cli.preflight import require
     from kubedoctor.cli.up_screen import Screen
     from kubedoctor.cluster import bringup
     from kubedoctor.cluster.settling import settle
@@ -82,11 +83,11 @@ def up(
         return
     patience = bringup.Wait(timeout=settled.config.timeout, wait=wait, keep=keep)
     end_as_interrupted()
-    preflight = Preflight(app, settled, ignored)
-    _run(app, Screen(app, settled, patience, timeline), preflight, attach=foreground or not settled.config.daemon)
+    screen = Screen(app, settled, patience, timeline)
+    _run(app, screen, partial(require, app, settled, ignored), attach=foreground or not settled.config.daemon)
 
 
-def _run(app: App, screen: Screen, preflight: Preflight, *, attach: bool) -> None:
+def _run(app: App, screen: Screen, preflight: Callable[[], None], *, attach: bool) -> None:
     from kubedoctor.cluster import session
 
     wait = replace(screen.patience, attached=screen.stay if attach else None)
@@ -97,7 +98,7 @@ def _run(app: App, screen: Screen, preflight: Preflight, *, attach: bool) -> Non
             wait,
             screen.tell,
             begin=screen.begin,
-            preflight=preflight.require,
+            preflight=preflight,
             progress=screen.binaries,
         )
     except KeyboardInterrupt:

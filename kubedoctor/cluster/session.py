@@ -242,8 +242,8 @@ def bring_to_readiness(
         ways.require(session.config)
         early = EarlyKeeper(session.place)
         try:
-            choice = choose(session.resolved, session.config, manager, progress=progress)
             preflight()
+            choice = choose(session.resolved, session.config, manager, progress=progress)
             return Change(start(session, choice, early, wait, tell, begin=begin).plan, ())
         except AlreadyRunning:
             if not places.is_held(session.place):

@@ -1,0 +1,148 @@
+"""How long `kubedoctor up` takes to a node and to DNS, beside the bare components up to a Ready node, in this run.
+
+usage: benchmarks/node.py [--rounds N]
+
+The bare components run in a sandbox of ours in which nothing but containerd runs, which the yardstick wants to be there
+already: so it does not pay for that, and kubedoctor does. Rounds alternate. As root, with the product's own binaries.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+NAMES = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy")
+CGROUPS = Path("/sys/fs/cgroup")
+GROUP = "kubedoctor-bench-bare"
+ASLEEP = "docker.io/library/busybox:latest"
+"""What the yardstick calls the image of its pod, in which /bin/sleep is a program that waits: pause."""
+
+
+def run(*arguments: str, home: Path) -> str:
+    argv = [sys.executable, "-m", "kubedoctor", *arguments]
+    environment = {**os.environ, "KUBEDOCTOR_HOME": str(home), "KUBEDOCTOR_DOWNLOAD": "off"}
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False, timeout=240)
+    if done.returncode:
+        raise SystemExit(f"kubedoctor {' '.join(arguments)} failed:\n{done.stderr}")
+    return done.stdout
+
+
+def binaries(home: Path) -> dict[str, str]:
+    told = json.loads(run("binaries", "get", *NAMES, "pause", "-o", "json", home=home))
+    return {entry["name"]: entry["path"] for entry in told["binaries"]}
+
+
+def prepare(directory: Path, found: dict[str, str]) -> Path:
+    """Return a directory with the programs; the kubelet is told where its pods' cgroups go, which bare it is not."""
+    bin_dir = directory / "bin"
+    bin_dir.mkdir()
+    for name in NAMES:
+        if name != "kubelet":
+            (bin_dir / name).symlink_to(found[name])
+    kubelet = bin_dir / "kubelet"
+    kubelet.write_text(f'#!/bin/sh\nexec {found["kubelet"]} --cgroup-root=/{GROUP} "$@"\n')
+    kubelet.chmod(0o755)
+    return bin_dir
+
+
+def archive(directory: Path, pause: str) -> Path:
+    from kubedoctor.cluster.images import write_archive
+    from kubedoctor.components import Image
+
+    target = directory / "asleep.tar"
+    write_archive(target, [Image(name=ASLEEP, binary="pause", path="/bin/sleep")], {"pause": pause})
+    return target
+
+
+@contextmanager
+def cgroups() -> Iterator[None]:
+    """Make a group in every hierarchy; remove it with what the kubelet made below."""
+    hierarchies = (
+        [CGROUPS] if (CGROUPS / "cgroup.controllers").exists() else [p for p in CGROUPS.iterdir() if p.is_dir()]
+    )
+    made = [hierarchy / GROUP for hierarchy in hierarchies if not hierarchy.is_symlink()]
+    for group in made:
+        group.mkdir()
+        cpus = group / "cpuset.cpus"
+        if cpus.exists():  # version 1: a group has none until it is told
+            for name in ("cpuset.cpus", "cpuset.mems"):
+                (group / name).write_text((group.parent / name).read_text())
+    try:
+        yield
+    finally:
+        for group in made:
+            for path, _, _ in os.walk(group, topdown=False):
+                Path(path).rmdir()
+
+
+def bare(directory: Path, bin_dir: Path, image: Path) -> dict[str, float]:
+    """Return the yardstick's milestones in seconds."""
+    home = directory / "bare"
+    run("up", "--only", "containerd", "--name", "bare", home=home)
+    run("images", "load", str(image), "--name", "bare", home=home)
+    try:
+        with tempfile.TemporaryDirectory(dir=directory) as work, cgroups():
+            script = str(HERE / "bare_bringup.py")
+            told = run("enter", "--name", "bare", sys.executable, script, str(bin_dir), work, "--node", home=home)
+            run("down", "--name", "bare", "--delete", home=home)  # ends the pod's shim too
+        milestones: dict[str, float] = json.loads(told)
+        return milestones
+    finally:
+        run("down", "--all", "--delete", home=home)
+
+
+def ours(directory: Path) -> dict[str, float]:
+    """Return seconds from the start of the command: node Ready, everything ready; and those of `down`."""
+    home = directory / "ours"
+    started, began = time.time(), time.monotonic()
+    run("up", "--node", "--name", "bench", home=home)
+    found = {"up with DNS": time.monotonic() - began}
+    events = (home / "clusters/bench/places/node-1/events.jsonl").read_text().splitlines()
+    ready = next(e for e in map(json.loads, events) if (e.get("component"), e.get("state")) == ("kubelet", "ready"))
+    found["up to node Ready"] = datetime.fromisoformat(ready["time"]).timestamp() - started
+    began = time.monotonic()
+    run("down", "--name", "bench", home=home)
+    found["down"] = time.monotonic() - began
+    run("down", "--all", "--delete", home=home)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    rounds = parser.parse_args().rounds
+    found: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory(prefix="kubedoctor-node-") as temporary:
+        directory = Path(temporary)
+        programs = binaries(directory / "bare")
+        bin_dir, image = prepare(directory, programs), archive(directory, programs["pause"])
+        for number in range(rounds):
+            print(f"round {number + 1} of {rounds}; load {os.getloadavg()[0]:.1f}", file=sys.stderr)
+            milestones = bare(directory, bin_dir, image)
+            for name in ("node ready", "pod running"):
+                found.setdefault(f"bare {name}", []).append(milestones[name])
+            for name, seconds in ours(directory).items():
+                found.setdefault(name, []).append(seconds)
+    print(f"{'seconds':<18} {'median':>8} {'least':>8} {'most':>8}")
+    for what, values in found.items():
+        print(f"{what:<18} {statistics.median(values):>8.2f} {min(values):>8.2f} {max(values):>8.2f}")
+    yardstick = found["bare node ready"]
+    for what in ("up to node Ready", "up with DNS"):
+        ratios = [mine / theirs for mine, theirs in zip(found[what], yardstick, strict=True)]
+        print(f"{what} / bare node Ready: {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+
+
+main()
