@@ -20,7 +20,7 @@ _METRICS = 16 << 20
 _SAMPLES = 1000
 _SAMPLE = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\S+)(?: \d+)?")
 _PORT = re.compile(r"[1-9][0-9]{0,4}")
-_LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\.)*)"')
+_LABEL = re.compile(r'(?<!\w)([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\.)*)"')
 
 
 def reachable_url(scheme: str, address: str, port: int) -> str:

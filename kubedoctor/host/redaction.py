@@ -1,26 +1,35 @@
-"""What looks like a secret is taken out of command lines and environments before anything stores or shows them."""
+"""What looks like a secret is taken out of command lines and environments before anything stores or shows them.
+
+Command lines are anybody's, and nothing else runs while a pattern is searched for in one: each takes time in proportion
+to the text, so it begins where a word begins, or its repetitions have an end.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 _ANYWHERE = r"token|passw|passphrase|passcode|pwd|secret|credential|(?:api|access|private)[-_]?key|cookie"
 _SECRET = re.compile(rf"(?i){_ANYWHERE}|pass$|auth$|authorization$")
+_SECRET_WITHIN = re.compile(rf"(?i){_ANYWHERE}|authorization")
 _HARMLESS = re.compile(r"(?i)file$|path$|dir$|mode$|ttl$|config$|url$|-size$|refresh|enable|allow|lookup")
 _USERINFO = re.compile(r"(\w://)(?:([^/\s:@]*:)[^/\s]+|[^/\s:@]+)@")
-_PAIR = re.compile(r"(?:^|(?<==))([^\s/:@=]+:)[^\s/@]+@(?!sha\d)")
+_PAIR = re.compile(r"(?:^|(?<==))([^\s/:@=]{1,100}:)[^\s/@]{1,200}@(?!sha\d)")
 """`user:password@` without the scheme of a URL, as in a proxy's address; an image's tag before its digest is none."""
-_QUERY = re.compile(rf"(?i)([?&][\w.-]*(?:{_ANYWHERE})[\w.-]*=)[^&\s#]+")
+_PARAMETER, _ITS_VALUE = re.compile(r"[?&]([\w.-]+)="), re.compile(r"(?P<value>[^&\s#]+)")
+"""A part of a URL's query."""
 _BEARER = re.compile(r"(?i)(bearer |basic )\S+")
-_WITHIN = re.compile(
-    rf"(?i)(?P<name>[\w-]*(?:{_ANYWHERE}|authorization)[\w-]*)"
-    r"""(?P<between>["']?\s*[=:]\s*|\s+)(?P<value>"[^"]*"|'[^']*'|(?!(?:bearer|basic)\b)[^\s"',;]+)"""
+_NAME = re.compile(r"([\w-]+)")
+_SETTING = re.compile(
+    r"""(?i)(?P<between>["']?\s*[=:]\s*)(?P<value>"[^"]*"|'[^']*'|(?!(?:bearer|basic)\b)[^\s"',;]+)"""
 )
-"""A name and its value within one argument, as in `sh -c "kubeadm join --token x"`."""
+_FLAG = re.compile(r"""(?i)\s+(?P<value>"[^"]*"|'[^']*'|(?!(?:bearer|basic)\b)[^\s"',;]+)""")
+"""What follows a name within one argument, as in `sh -c "export TOKEN=x; kubeadm join --token x"`."""
+_LONGEST = 200
+"""Characters at the end of a name that are looked at."""
 _SHAPES = re.compile(
     r"-----BEGIN [^-]*PRIVATE KEY-----.*?(?:-----END [^-]*-----|\Z)"  # PEM
-    r"|eyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?"  # a JSON web token
+    r"|eyJ[\w-]{8,1000}\.[\w-]+(?:\.[\w-]*)?"  # a JSON web token
     r"|\b[a-z0-9]{6}\.[a-z0-9]{16}\b",  # a bootstrap token
     re.DOTALL,
 )
@@ -76,11 +85,13 @@ def _without_secrets(text: str) -> str:
     if len(text) >= _SHORTEST:
         text = _SHAPES.sub("…", text)
     if " " in text or "\n" in text or "{" in text:
-        text = _WITHIN.sub(_hide, _BEARER.sub(r"\1…", text))
+        text = _BEARER.sub(r"\1…", text)
+        if _SECRET_WITHIN.search(text):
+            text = _without_values(text, _NAME, _in_words)
     if "@" in text:
         text = _USERINFO.sub(r"\1\2…@", text) if "://" in text else _PAIR.sub(r"\1…@", text)
     if "?" in text:
-        text = _QUERY.sub(r"\1…", text)
+        text = _without_values(text, _PARAMETER, _in_query)
     return "pass:…" if text.startswith("pass:") else text  # as openssl takes them
 
 
@@ -89,7 +100,28 @@ def _without_password(pair: str) -> str:
     return f"{user}{colon}…" if password and not password.isdigit() and not password.startswith("/") else pair
 
 
-def _hide(found: re.Match[str]) -> str:
-    if _HARMLESS.search(found["name"]) or (found["between"].isspace() and not found["name"].startswith("-")):
-        return found[0]
-    return f"{found['name']}{found['between']}…"
+def _without_values(
+    text: str, names: re.Pattern[str], value_of: Callable[[re.Match[str]], re.Match[str] | None]
+) -> str:
+    """Return *text* without the values of names that speak of a secret; *value_of* finds what follows a name."""
+    parts: list[str] = []
+    position = done = 0
+    while name := names.search(text, position):
+        position = name.end()
+        begin, end = name.span(1)
+        begin = max(begin, end - _LONGEST)
+        if not _SECRET_WITHIN.search(text, begin, end) or _HARMLESS.search(text[begin:end]):
+            continue
+        if told := value_of(name):
+            parts += [text[done : told.start("value")], "…"]
+            done = position = told.end()
+    return "".join([*parts, text[done:]])
+
+
+def _in_words(name: re.Match[str]) -> re.Match[str] | None:
+    found = _SETTING.match(name.string, name.end())
+    return _FLAG.match(name.string, name.end()) if found is None and name[1].startswith("-") else found
+
+
+def _in_query(name: re.Match[str]) -> re.Match[str] | None:
+    return _ITS_VALUE.match(name.string, name.end())

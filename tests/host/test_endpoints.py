@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,12 @@ def test_a_metric_with_too_many_samples_or_no_number_is_malformed() -> None:
 def test_any_page_is_samples_or_malformed(page: str) -> None:
     with contextlib.suppress(Malformed):
         assert all(one.name == "a" for one in parse_samples(f"{page}\na{page}\na{{{page}}} 1", ("a",)))
+
+
+def test_a_metric_with_a_label_without_end_takes_no_time_to_speak_of() -> None:
+    begin = time.thread_time()
+    assert list(parse_samples(f"a{{{'b' * 500_000}}} 1", ("a",))) == [Sample(name="a", value=1.0)]
+    assert time.thread_time() - begin < 2
 
 
 def test_wildcards_are_reached_by_loopback() -> None:

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kubedoctor.host.process import _CUT
 from kubedoctor.host.redaction import redacted
 
 
@@ -30,6 +33,9 @@ from kubedoctor.host.redaction import redacted
         (["x", "a=eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJrdWJlIn0.c2ln"], ("x", "a=…")),
         (["x", "-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY-----"], ("x", "…")),
         (["sh", "-c", "the token is here"], ("sh", "-c", "the token is here")),
+        (["sh", "-c", "the token password=abc"], ("sh", "-c", "the token password=…")),
+        (["sh", "-c", "x=y token: 'a b' --secret c d"], ("sh", "-c", "x=y token: … --secret … d")),
+        (["sh", "-c", f"y {'x' * 300}token=abc d"], ("sh", "-c", f"y {'x' * 300}token=… d")),
         (["x", "--passphrase=abc", "--db-pass=abc"], ("x", "--passphrase=…", "--db-pass=…")),
         (["x", "--etcd-s3-access-key=abc"], ("x", "--etcd-s3-access-key=…")),
         (["x", "--bypass-checks=abc"], ("x", "--bypass-checks=abc")),
@@ -74,3 +80,23 @@ def test_a_secret_is_hidden_whatever_stands_beside_it(before: str, form: str, af
 @given(st.text(alphabet="-=:/@ \"'{}tokenpassword.eyJ\n", max_size=300))
 def test_redaction_takes_no_time_to_speak_of(text: str) -> None:
     redacted([text * 50])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            " " + word
+            for word in ("token", "token-", "a", "-", "token=", 'token="', "bearer ", "token ", "authorization")
+        ),
+        *("?token", "?a", "@=a:", "a:a@", "://a://a:", "eyJ", "eyJaaaaaaaa.", "abcdef."),
+        *("-----BEGIN ", "-----BEGIN PRIVATE KEY-----", "token:\\t", "{'token", "pass:"),
+    ],
+)
+def test_the_longest_command_line_takes_its_share_of_time(text: str) -> None:
+    """While a pattern is searched for nothing else runs, no deadline either."""
+    many = text * (_CUT // len(text))
+    begin = time.thread_time()
+    for one in (many, f" {many}", f"?{many}", f"@{many}"):
+        redacted(["x", one])
+    assert time.thread_time() - begin < 8  # a hundredth of that where nothing goes wrong
