@@ -3,7 +3,8 @@
 Real: agnhost and what is made of it (kitten, nautilus), nonewprivs, sample-apiserver, all compiled from the release's
 own source. Stand-ins: busybox, nginx and the tools within agnhost are Debian's instead of Alpine's; every version of an
 image that a test asks for (agnhost and nginx in two of them) holds the same files; etcd is the one that clusters here
-run.
+run. A test of image volumes looks for the words "Alpine Linux" in a file of kitten: they are there, in a line that says
+that it is a stand-in.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ _BUSYBOX = "busybox-static"
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PERSONS = {"root": 0, "daemon": 1, "nobody": 65534, "user-defined-in-image": 1000}
 _GROUPS = {"root": 0, "daemon": 1, "nogroup": 65534, "user-defined-in-image": 1000}
+_OS_RELEASE = 'PRETTY_NAME="Stand-in for Alpine Linux, made of programs of Debian"\nID=debian\n'
 _NGINX = """
 user nobody nogroup;
 pid /tmp/nginx.pid;
@@ -147,6 +149,7 @@ def _write_tools(layer: tarfile.TarFile, packages: Sequence[Path]) -> None:
 def _write_agnhost(layer: tarfile.TarFile, programs: Programs) -> None:
     _add(layer, "agnhost", programs["agnhost"].read_bytes(), 0o755)
     _link(layer, "agnhost-2", "agnhost")
+    _add(layer, "etc/os-release", _OS_RELEASE.encode())
     _directories(layer, {"uploads": 0o755})
     for name in ("localhost.crt", "localhost.key"):
         _add(layer, name, (programs.source / "agnhost" / "porter" / name).read_bytes())

@@ -1,4 +1,4 @@
-"""What became of each test, read from ginkgo's report: passed, failed, or without the image that it needs."""
+"""What became of each test, read from ginkgo's report: passed, failed, or without the image or node that it needs."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 _PASSED, _SKIPPED = "passed", "skipped"
+_TOLD = ("failed", "no-image", "two-nodes", _SKIPPED)
+_TWO_NODES = re.compile(r"at least (?:2|two) nodes")
+"""Two tests of conformance fail, instead of skipping themselves, where there is one node."""
 _PULLS = re.compile(r'(?:Failed to pull|Back-off pulling) image "([^"]+)"|image "([^"]+)" is not present')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """A test that was chosen: `state` is passed, failed, skipped (by itself, saying why) or no-image."""
+    """A test that was chosen: `state` is passed, failed, skipped (by itself, saying why), no-image or two-nodes."""
 
     name: str
     state: str
@@ -42,7 +45,7 @@ def _of_suite(suite: dict[str, Any], missing: frozenset[str]) -> Iterator[Outcom
         told = f"{spec.get('CapturedGinkgoWriterOutput') or ''}\n{spec.get('CapturedStdOutErr') or ''}\n{reason}"
         images = tuple(sorted({first or second for first, second in _PULLS.findall(told)} & missing))
         if state not in {_PASSED, _SKIPPED}:
-            state = "no-image" if images else "failed"
+            state = "no-image" if images else "two-nodes" if _TWO_NODES.search(reason) else "failed"
         yield Outcome(
             name=" ".join([*(spec.get("ContainerHierarchyTexts") or ()), str(spec.get("LeafNodeText") or "")]).strip()
             or str(spec.get("LeafNodeType", "")),
@@ -59,10 +62,10 @@ def table(found: Iterable[Outcome]) -> str:
     for outcome in found:
         by_state.setdefault(outcome.state, []).append(outcome)
     lines = []
-    for state in ("failed", "no-image", _SKIPPED):
+    for state in _TOLD:
         for outcome in by_state.get(state, ()):
             lines.append(f"{state:<9} {outcome.seconds:>6.1f} s  {outcome.name}")
             why = ", ".join(outcome.images) or " / ".join(filter(None, map(str.strip, outcome.reason.splitlines()[:4])))
             lines.append(f"{'':<20}{why[:300]}")
-    counts = (f"{len(by_state.get(state, ()))} {state}" for state in (_PASSED, "failed", "no-image", _SKIPPED))
+    counts = (f"{len(by_state.get(state, ()))} {state}" for state in (_PASSED, *_TOLD))
     return "\n".join([*lines, ", ".join(counts)])

@@ -41,6 +41,11 @@ def test_failure_for_an_image_that_was_not_made_is_no_failure(tmp_path: Path) ->
     assert [outcome.state for outcome in outcomes(made)] == ["failed", "failed"]
 
 
+def test_test_that_wants_a_second_node_is_no_failure(tmp_path: Path) -> None:
+    (outcome,) = outcomes(report(tmp_path, spec("failed", "Conformance requires at least two nodes")))
+    assert outcome.state == "two-nodes"
+
+
 def test_what_fails_before_all_tests_is_told(tmp_path: Path) -> None:
     made = report(
         tmp_path,
@@ -56,4 +61,4 @@ def test_table_ends_in_counts(tmp_path: Path) -> None:
     lines = table(outcomes(made)).splitlines()
     assert lines[0].startswith("failed       1.5 s  [sig-x] Pods failed")
     assert lines[1].strip() == "first / second"
-    assert lines[-1] == "1 passed, 1 failed, 0 no-image, 0 skipped"
+    assert lines[-1] == "1 passed, 1 failed, 0 no-image, 0 two-nodes, 0 skipped"
