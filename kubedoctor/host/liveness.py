@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kubedoctor.checks import Evidence, Finding, Fix, Safety, Severity, run
+from kubedoctor.checks import Evidence, Finding, Fix, Safety, Severity, Step, StepKind, run
 from kubedoctor.host.endpoints import Health
 from kubedoctor.host.errors import printable
 from kubedoctor.host.leases import ApiReply
@@ -20,12 +20,13 @@ def liveness_findings(instance: Instance) -> list[Finding]:
         return []
     if not instance.is_running:
         where = f"see why in {instance.log}, then start it" if instance.log else "start it"
+        start = Step(kind=StepKind.RESTART_COMPONENT, component=instance.name)
         return [
             Finding(
                 message=f"{instance.name} does not run",
                 subject=instance.name,
                 evidence=(Evidence(source=instance.source, observed="no process", expected="a process"),),
-                fixes=(Fix(summary=where),),
+                fixes=(Fix(summary=where, safety=Safety.SAFE, steps=(start,)),),
             )
         ]
     if instance.state not in _HELD:

@@ -9,7 +9,8 @@ WORK: dict[str, tuple[str, ...]] = {
     "kube-apiserver": ("apiserver.not-ready",),
     "kube-controller-manager": ("controllers.not-working", "controllers.lease-held-elsewhere"),
     "kube-scheduler": ("scheduler.not-working",),
-    "kube-proxy": ("proxy.kubernetes-service-missing",),
+    "kubelet": ("kubelet.not-running",),
+    "kube-proxy": ("proxy.not-running", "proxy.kubernetes-service-missing"),
 }
 """The checks that tell of a component that it does not work, by component."""
 

@@ -77,6 +77,7 @@ def _judge(seen: host.Cgroups, whose: str, root: int) -> Finding | None:
             subject="cgroups",
             evidence=(Evidence(source=MOUNT, observed="no cgroup filesystem", expected="cgroup2"),),
             fixes=(Fix(summary=f"mount cgroup2 on {MOUNT}", link=ARCHITECTURE),),
+            explains=("kubelet.not-running",),
         )
     unified = seen.layout is host.CgroupLayout.V2
     needed = NEEDED[host.CgroupLayout.V2 if unified else host.CgroupLayout.V1]
@@ -94,6 +95,7 @@ def _judge(seen: host.Cgroups, whose: str, root: int) -> Finding | None:
             ),
         ),
         fixes=tuple(_fixes(seen, missing, root)),
+        explains=("kubelet.not-running",),
     )
 
 

@@ -48,6 +48,7 @@ def _refuses(kubelet: Kubelet, areas: tuple[host.Swap, ...]) -> Finding:
         severity=Severity.WARNING if runs else Severity.ERROR,
         evidence=_evidence(areas),
         fixes=_fixes(areas),
+        explains=() if runs else ("kubelet.not-running",),
     )
 
 

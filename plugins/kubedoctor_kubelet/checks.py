@@ -30,6 +30,28 @@ _VERSION = re.compile(r"v?(\d{1,3})\.(\d{1,3})\b")
 
 
 @check(
+    "kubelet.not-running",
+    title="the kubelet runs",
+    looks_at="the process of the kubelet that should run here, and its state",
+    fix="mend what its log names, then start it",
+    seen_as=(
+        "Kubelet stopped posting node status.",
+        "Unable to connect to the server: dial tcp: 10250: connect: connection refused",
+    ),
+    of=("kubelet",),
+    tags=("health",),
+)
+def not_running(context: Context) -> Iterator[Finding]:
+    """Without a kubelet the pods of the node run on, and nothing that is wished for comes about any more.
+
+    For 40 seconds the node still looks Ready. One that somebody has stopped by a signal looks alive to whoever started
+    it.
+    """
+    for instance in context.target.all("kubelet"):
+        yield from host.liveness_findings(instance)
+
+
+@check(
     "kubelet.cgroup-driver-mismatch",
     title="kubelet and runtime use one cgroup driver, and it can work here",
     looks_at="cgroupDriver of the kubelet (file, drop-ins, flag, and /configz through the API), the driver that the "
@@ -153,4 +175,4 @@ def _name(kubelet: Instance) -> str:
     return f"kubelet (pid {kubelet.pid})" if kubelet.is_running else "kubelet"
 
 
-CHECKS: tuple[Check, ...] = (cgroup_driver_mismatch,)
+CHECKS: tuple[Check, ...] = (not_running, cgroup_driver_mismatch)

@@ -31,6 +31,10 @@ SOCKETS = ("/run/containerd/containerd.sock", "/run/crio/crio.sock", "/run/cri-d
 """Where runtimes usually listen: looked at when the one that is wanted is not there."""
 
 
+KUBELET = ("kubelet.not-running",)
+"""What follows where a kubelet starts: it ends when its runtime does not answer."""
+
+
 @check(
     "runtime.cri-disabled",
     title="the runtime serves the CRI",
@@ -77,6 +81,7 @@ def _disabled(config: host.ContainerdConfig) -> Iterator[Finding]:
         yield Finding(
             message=message,
             subject=f"{file} {plugin}",
+            explains=KUBELET,
             evidence=(
                 Evidence(
                     source=file,
@@ -113,6 +118,7 @@ def _unserved(context: Context, runtime: host.Runtime, problem: FactError | None
     yield Finding(
         message=f"{runtime.where} at {runtime.socket} serves {old}",
         subject=runtime.socket,
+        explains=KUBELET,
         evidence=(
             Evidence(
                 source=runtime.socket,
@@ -181,6 +187,7 @@ def _missing(context: Context, runtime: host.Runtime) -> Finding:
     return Finding(
         message=message,
         subject=runtime.socket,
+        explains=KUBELET,
         evidence=(
             Evidence(source=f"{runtime.socket}{told}", observed="does not exist", expected="a socket that answers"),
         ),
@@ -192,6 +199,7 @@ def _no_socket(runtime: host.Runtime, kind: str) -> Finding:
     return Finding(
         message=f"{runtime.socket}, where {_name(runtime.kubelet)} wants its runtime, is a {kind} and no socket",
         subject=runtime.socket,
+        explains=KUBELET,
         evidence=(Evidence(source=runtime.socket, observed=f"a {kind}", expected="a socket"),),
         fixes=(Fix(summary=f"remove {runtime.socket}, then restart {runtime.name}", steps=(restart(runtime.name),)),),
     )
@@ -262,6 +270,7 @@ def _silent(runtime: host.Runtime, problem: FactError) -> Finding:
     return Finding(
         message=f"{runtime.where} does {'not run' if gone else 'not answer'}: {problem.reason}",
         subject=runtime.socket,
+        explains=KUBELET,
         evidence=(Evidence(source=runtime.socket, observed=problem.reason, expected="an answer to Version"),),
         fixes=(_start(runtime, "start" if gone else "restart"),),
     )
@@ -272,6 +281,7 @@ def _unready(runtime: host.Runtime, condition: host.CriCondition) -> Finding:
     return Finding(
         message=f"{runtime.where} says that it is not ready: {told}",
         subject=runtime.socket,
+        explains=KUBELET,
         evidence=(Evidence(source=f"{runtime.socket} Status", observed=f"RuntimeReady=false {told}", expected="true"),),
         fixes=(_start(runtime, "restart"),),
     )

@@ -94,6 +94,20 @@ def stopped(component: str) -> Callable[[Shared], AbstractContextManager[None]]:
     return stop
 
 
+def misconfigured(component: str, kind: str) -> Callable[[Shared], AbstractContextManager[None]]:
+    """Return what gives a component a file of configuration that it ends of, five times within seconds."""
+
+    @contextlib.contextmanager
+    def misconfigure(one: Shared) -> Iterator[None]:
+        with changed(one.node.kubelet.with_name(f"{component}.json"), (f'"{kind}"', '"Configuration"')):
+            assert one.cli("restart", component).status == 1
+            yield
+        one.cli.ok("restart", component)
+
+    misconfigure.__name__ = f"misconfigured_{component}"
+    return misconfigure
+
+
 @contextlib.contextmanager
 def taken_port(one: Shared) -> Iterator[None]:
     one.cli.ok("stop", "kube-controller-manager")
@@ -257,6 +271,12 @@ FAULTS = (
     Fault("controllers.not-working", stopped("kube-controller-manager"), STOPPED),
     Fault("scheduler.not-working", stopped("kube-scheduler"), STOPPED),
     Fault("runtime.not-answering", stopped("containerd"), STOPPED),
+    Fault("kubelet.not-running", stopped("kubelet"), STOPPED),
+    Fault(
+        "kubelet.not-running", misconfigured("kubelet", "KubeletConfiguration"), "kubelet does not run", fixture=True
+    ),
+    Fault("proxy.not-running", stopped("kube-proxy"), STOPPED),
+    Fault("proxy.not-running", misconfigured("kube-proxy", "KubeProxyConfiguration"), "does not run", fixture=True),
     Fault("controllers.port-taken", taken_port, "listens on port 10257, which kube-controller-manager needs"),
     Fault("runtime.cri-disabled", disabled_cri, "disables io.containerd.grpc.v1.cri"),
     Fault("runtime.runc-without-seccomp", bare_runc, "lacks seccomp: no pod starts"),
@@ -286,9 +306,9 @@ def test_a_fault_of_the_node_is_named_first(shared: Shared, fault: Fault) -> Non
     with fault.made(shared):
         seen = examined(shared.cli)
         if fault.fixture:
-            examined(shared.cli, "host", fixture=fault.check)
+            examined(shared.cli, fault.check.partition(".")[0], fixture=fault.check)
     (cause, *others) = causes_of(seen)
-    assert cause["id"] == fault.check
+    assert cause["id"] == fault.check, cause["message"]
     assert fault.words in cause["message"]
     assert cause["fixes"], "it says what to do"
     assert {one["id"] for one in others} <= fault.also
