@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 
-from kubedoctor.facts import Denied, Malformed
+from kubedoctor.facts import Denied, Malformed, Silent
 from kubedoctor.host.errors import as_fact_errors, printable
 from kubedoctor.records import dataclass
 
@@ -66,7 +66,7 @@ def read_file(path: str, *, root: int = 0, limit: int = LIMIT) -> bytes:
     """Return the content of a file of at most *limit* bytes.
 
     Raise Absent, Denied, Malformed for what is no file, is larger or gives nothing without waiting, Silent for a disk
-    or server that fails.
+    or server that fails, and for a process *root* that has ended.
     """
     with as_fact_errors(path), _opened(path, root) as handle:
         status = os.fstat(handle)
@@ -151,7 +151,10 @@ def _open(path: str, root: int, flags: int = 0) -> int:
         raise Malformed(f"`{printable(path)}` is not an absolute path")
     if not root:
         return os.open(path, _O_PATH | flags)
-    directory = os.open(f"/proc/{root}/root", _O_PATH | os.O_DIRECTORY)
+    try:
+        directory = os.open(f"/proc/{root}/root", _O_PATH | os.O_DIRECTORY)
+    except (FileNotFoundError, ProcessLookupError):  # that tells nothing of the file
+        raise Silent(f"process {root}, which sees {printable(path)}, has ended") from None
     try:
         return _open_in(directory, path, _O_PATH | flags)
     finally:

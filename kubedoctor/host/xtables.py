@@ -6,6 +6,7 @@ packets through it. Standard library only.
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 from collections.abc import Iterator
@@ -75,10 +76,15 @@ class LegacyTable:
 
 
 def table_names(version: int, *, net: int = 0) -> tuple[str, ...]:
-    """Return the tables that are there for IP *version*; none when the kernel has no iptables-legacy. Raise Denied."""
+    """Return the tables that are there for IP *version*; none when the kernel has no iptables-legacy.
+
+    Raise Denied, and Silent when the process *net* has ended.
+    """
     try:
         return tuple(read_text(f"/proc/{net or 'self'}/net/{_NAMES[version]}").split())
     except Absent:
+        if net and not os.path.isdir(f"/proc/{net}"):  # noqa: PTH112 - asked once
+            raise Silent(f"process {net}, in whose network namespace they are, has ended") from None
         return ()
 
 

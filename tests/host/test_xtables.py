@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import struct
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 from support.networks import KUBE_PROXY, Network, needs, network
 from support.spoilt import spoilt
 
-from kubedoctor.facts import Absent, Malformed
+from kubedoctor.facts import Absent, Malformed, Silent
 from kubedoctor.host.agent import prepare, read_option
 from kubedoctor.host.rules import TCP, UDP, Connection, Effect, Holds, Verdict
 from kubedoctor.host.xt import match_holds, target_effect
@@ -142,3 +144,10 @@ def test_any_match_is_read_or_refused(name: str, revision: int, data: bytes, pro
 def test_any_target_is_read_or_refused(name: str, revision: int, data: bytes, address: str) -> None:
     with contextlib.suppress(Malformed):
         target_effect(name, revision, data, connection(address))
+
+
+def test_that_a_process_has_ended_does_not_say_that_it_had_no_rules() -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+        with pytest.raises(Silent, match=f"process {process.pid}, in whose network namespace they are, has ended"):
+            table_names(4, net=process.pid)
