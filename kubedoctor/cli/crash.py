@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 HIDDEN = "<hidden>"
 _SECRET_NAME = re.compile(r"token|passw|secret|credential|authorization|bearer|api-?key|private", re.IGNORECASE)
 _SECRET_TEXT = re.compile(
-    r"eyJ[\w-]{8,}(\.[\w-]*)*"  # a JSON web token, such as a service account's
+    r"eyJ[\w-]{8,1000}(\.[\w-]*)*"  # a JSON web token, such as a service account's
     r"|-----BEGIN [A-Z ]+-----.*?(-----END [A-Z ]+-----|\Z)"
     r"|(?<=//)[^/@\s]+(?=@)"  # user:password@ of a URL
     r"|(?<=[Bb]earer )\S+",
