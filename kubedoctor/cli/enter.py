@@ -26,7 +26,8 @@ def enter(app: App, name: str, command: tuple[str, ...]) -> int:
     """Run a command inside the sandbox of a cluster, by default your shell.
 
     It sees what the components see: their network, processes, mounts and host name. Files are at the same paths as
-    outside. KUBECONFIG leads to the API as it is reached inside. Its exit status is the command's.
+    outside. PATH has the programs of the cluster too, such as ctr. KUBECONFIG leads to
+    the API as it is reached inside. Its exit status is the command's.
     """
     from kubedoctor.cluster.namespaces import run_inside
 
@@ -54,8 +55,9 @@ def _variables(cluster: ClusterPaths, kubeconfig: str) -> dict[str, str]:
     from kubedoctor.cluster.status import INSIDE, read_plan
 
     paths = cluster.place()
-    variables = {"KUBECONFIG": kubeconfig, INSIDE: cluster.name}
-    api = read_plan(paths).get("api")
+    plan = read_plan(paths)
+    variables = {"KUBECONFIG": kubeconfig, INSIDE: cluster.name, "PATH": _path(plan.get("components"))}
+    api = plan.get("api")
     # Root writes nothing into the directory of another user, who could have put a link in its way.
     is_ours = paths.config.is_dir() and paths.config.stat().st_uid == os.geteuid()
     inside = paths.config / "inside.kubeconfig"
@@ -79,3 +81,13 @@ def _variables(cluster: ClusterPaths, kubeconfig: str) -> dict[str, str]:
         if os.environ.get(proxy):  # it cannot be reached from inside
             variables["NO_PROXY"] = variables["no_proxy"] = "*"
     return variables
+
+
+def _path(components: object) -> str:
+    """Return PATH with what an ordinary user's lacks (nft, iptables), and with the components' programs at the end."""
+    from kubedoctor.cluster.planning.environment import SYSTEM_PATH
+
+    listed = components if isinstance(components, list) else []
+    binaries = [one.get("binary") for one in listed if isinstance(one, dict)]
+    ours = [os.path.dirname(path) for path in binaries if isinstance(path, str) and path.startswith("/")]  # noqa: PTH120
+    return ":".join(dict.fromkeys([*filter(None, os.environ.get("PATH", "").split(":")), *SYSTEM_PATH, *ours]))

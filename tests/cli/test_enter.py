@@ -60,6 +60,14 @@ def test_a_command_sees_what_components_see(running: Kept, tmp_path: Path) -> No
     assert kubeconfig.stat().st_mode & 0o777 == 0o600
 
 
+def test_programs_of_the_system_and_of_the_cluster_are_found(running: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    path = enter("sh", "-c", "echo $PATH").stdout.strip().split(":")
+    assert path[:2] == ["/usr/bin", "/bin"]
+    assert "/usr/sbin" in path
+    assert path[-1] == str(Path(sys.executable).parent)
+
+
 def test_it_sees_the_processes_of_the_inside_only(running: Kept) -> None:
     done = enter("sh", "-c", "cat /proc/1/comm; test -d /proc/$$ && echo own")
     assert done.stdout.split() == ["kd-supervisor", "own"]
