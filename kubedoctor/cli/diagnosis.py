@@ -47,12 +47,10 @@ def _causes(app: App, settled: Session, component: str) -> Iterator[tuple[str, s
 
     plan = read_plan(settled.place)
     report = _examined(app.manager.checks(), _targets(plan, str(settled.paths.directory)), component)
-    for result in report.results:
-        if result.check.endswith(LATER):  # another check builds on it
-            continue
-        for finding in result.findings:
-            if finding.severity is Severity.ERROR:
-                yield finding.message, result.check, lines_of(finding.fixes)
+    targets = {target.id: target for target in report.targets}
+    for cause in report.causes:
+        if cause.severity is Severity.ERROR and not cause.id.endswith(LATER):  # another check builds on such
+            yield cause.message, cause.id, lines_of(cause.fixes, targets.get(cause.target))
 
 
 def _examined(checks: Sequence[Check], targets: Sequence[Target], component: str) -> Report:

@@ -10,7 +10,7 @@ from kubedoctor.errors import PreflightFailed
 if TYPE_CHECKING:
     from kubedoctor.cli.app import App
     from kubedoctor.cluster.settling import Session
-    from kubedoctor.doctor.documents import Report, ReportedFinding
+    from kubedoctor.doctor.documents import Cause, Report, ReportedTarget
 
 SECONDS = 2.0
 """What has not answered by then is not waited for; on a quiet machine all of them need 0.1."""
@@ -28,15 +28,12 @@ def require(app: App, settled: Session, ignored: Sequence[str]) -> None:
     report = _looked(app, settled)
     if report is None:
         return
-    errors: list[tuple[str, ReportedFinding]] = []
-    for result in report.results:
-        for finding in result.findings:
-            if finding.severity == "error" and result.check not in passed_over:
-                errors.append((result.check, finding))
-            elif finding.severity != "info":
-                app.console.say(f"warning: {finding.message}   {result.check}")
+    errors = [cause for cause in report.causes if cause.severity == "error" and cause.id not in passed_over]
+    for cause in report.causes:
+        if cause not in errors and cause.severity != "info":
+            app.console.say(f"warning: {cause.message}   {cause.id}")
     if errors:
-        raise _failure(errors)
+        raise _failure(errors, report.targets[0])
 
 
 def _looked(app: App, settled: Session) -> Report | None:
@@ -67,12 +64,12 @@ def _chosen(app: App, ignored: Sequence[str]) -> Collection[str]:
     return meant(app.manager.checks(), words(ignored))
 
 
-def _failure(errors: Sequence[tuple[str, ReportedFinding]]) -> PreflightFailed:
+def _failure(errors: Sequence[Cause], machine: ReportedTarget) -> PreflightFailed:
     from kubedoctor.report.fix_text import lines_of
 
-    names = list(dict.fromkeys(check for check, _ in errors))
-    hints = [line for _, finding in errors for line in lines_of(finding.fixes)]
+    names = list(dict.fromkeys(cause.id for cause in errors))
+    hints = [line for cause in errors for line in lines_of(cause.fixes, machine)]
     hints.append(f"more about it: kubedoctor explain {names[0]}")
     hints.append(f"to start all the same: kubedoctor up --ignore {','.join(names)}")
-    told = "\n".join(f"  {finding.message}   {check}" for check, finding in errors)
+    told = "\n".join(f"  {cause.message}   {cause.id}" for cause in errors)
     return PreflightFailed(f"a cluster cannot start here\n{told}", hint="\n".join(hints))
