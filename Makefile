@@ -3,13 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help venv up down test faults lint types unit integration bench docs clean
+.PHONY: help venv up down test faults conformance lint types unit integration bench docs clean
 
 help:
 	@echo 'make up      a running cluster'
 	@echo 'make down    stop it'
 	@echo 'make test    lint, types, tests (real binaries are built once and cached)'
 	@echo 'make faults  every fault that a check knows, made for real: half an hour'
+	@echo "make conformance   Kubernetes' own conformance tests on a node of ours: two hours"
 	@echo 'make venv    .venv with kubedoctor (editable) and the development tools'
 
 $(VENV)/.made: pyproject.toml
@@ -46,6 +47,9 @@ test: lint types
 
 faults: venv
 	$(BIN)/pytest -m faults
+
+conformance: venv
+	$(BIN)/python tests/conformance/run.py
 
 bench: venv
 	$(BIN)/python benchmarks/up.py
