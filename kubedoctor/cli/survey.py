@@ -65,9 +65,10 @@ def _discovered(look: SharedLook, known: Sequence[Target], seconds: float) -> Se
             pass
         if ended.in_time:
             return search.result()
-        awaited, patience = look.give_up(ended.thread), AGAIN * seconds
-        if not awaited:
+        hanging, patience = look.give_up(ended.thread), AGAIN * seconds
+        if not hanging:
             break
+        awaited = hanging
     machine, *others = known
     note = f"what runs here is not known: {awaited or 'the search'} did not answer in {seconds:g} s"
     return (replace(machine, notes=(*machine.notes, note), unseen=True), *others)
