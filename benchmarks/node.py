@@ -3,7 +3,8 @@
 usage: benchmarks/node.py [--rounds N]
 
 The bare components run in a sandbox of ours in which nothing but containerd runs, which the yardstick wants to be there
-already: so it does not pay for that, and kubedoctor does. It waits 40 s in vain for its pod, which has no image. Rounds alternate. As root, with the product's own binaries.
+already: so it does not pay for that, and kubedoctor does. It waits 40 s in vain for its pod, which has no image. Rounds
+alternate. As root, with the product's own binaries.
 """
 
 from __future__ import annotations
