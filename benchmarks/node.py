@@ -81,8 +81,8 @@ def cgroups() -> Iterator[None]:
 def bare(directory: Path, bin_dir: Path) -> dict[str, float]:
     """Return the yardstick's milestones in seconds."""
     home = directory / "bare"
-    run("up", "--only", "containerd", "--name", "bare", home=home)
     try:
+        run("up", "--only", "containerd", "--name", "bare", home=home)
         with tempfile.TemporaryDirectory(dir=directory) as work, cgroups():
             script = str(HERE / "bare_bringup.py")
             told = run("enter", "--name", "bare", sys.executable, script, str(bin_dir), work, "--node", home=home)
