@@ -11,7 +11,7 @@ from typing import Self
 
 ROUTE, NETFILTER, GENERIC = 0, 12, 16
 """Netlink protocols: links, addresses and routes; all of netfilter; whatever has registered itself by a name."""
-CREATE, EXCLUSIVE, REPLACE, APPEND = 0x400, 0x200, 0x100, 0x800  # linux/netlink.h: NLM_F_*
+CREATE, EXCLUSIVE, REPLACE, APPEND, NOT_RECURSIVE = 0x400, 0x200, 0x100, 0x800, 0x100  # linux/netlink.h: NLM_F_*
 
 _REQUEST, _ACK = 0x1, 0x4
 _ERROR = 2  # NLMSG_ERROR, which is an acknowledgement too
@@ -71,7 +71,7 @@ class Netlink:
             answer, position = self._socket.recv(1 << 16), 0
             while position + _HEADER.size <= len(answer):
                 length, kind, _, sequence, _ = _HEADER.unpack_from(answer, position)
-                if kind == _ERROR and sequence in waiting:
+                if kind == _ERROR and (sequence in waiting or not sequence):  # 0: of a message around them
                     waiting.discard(sequence)
                     if number := -struct.unpack_from("=i", answer, position + _HEADER.size)[0]:
                         raise OSError(number, os.strerror(number))

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import struct
 
+from kubedoctor.cluster import netlink
 from kubedoctor.cluster.cleanup.record import Before, HostRecord
 from kubedoctor.components import Cleanup
 from kubedoctor.errors import KubedoctorError
 from kubedoctor.facts import FactError
 from kubedoctor.host.agent import netlink_dump
-from kubedoctor.host.netlink import NETFILTER, attribute, attributes, dump_request, messages, text
+from kubedoctor.host.netlink import NETFILTER, attributes, dump_request, messages, text
 
 _SUBSYSTEM = 7 << 8  # NFNL_SUBSYS_ACCT
 _GET, _DELETE = 1, 3  # NFNL_MSG_ACCT_*
-_REQUEST, _ACKNOWLEDGE = 0x1, 0x4  # NLM_F_*
-_HEADER = struct.Struct("=IHHII")
 _GENERIC = struct.Struct("!BBH")  # struct nfgenmsg
 _NAME = 1  # NFACCT_NAME
-_PATIENCE = 10.0
 
 
 def look(cleanup: Cleanup) -> Before:
@@ -45,11 +41,9 @@ def clear(one: Before, record: HostRecord) -> None:
     """Remove the counter; the kernel refuses while a rule names it."""
     if not tell(one, record):
         return
-    body = _GENERIC.pack(0, 0, 0) + attribute(_NAME, one.name.encode() + b"\0")
-    header = _HEADER.pack(_HEADER.size + len(body), _SUBSYSTEM | _DELETE, _REQUEST | _ACKNOWLEDGE, 1, 0)
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETFILTER) as asking:
-        asking.settimeout(_PATIENCE)
-        asking.send(header + body)
-        (problem,) = struct.unpack_from("=i", asking.recv(1 << 16), _HEADER.size)
-    if problem:
-        raise KubedoctorError(f"counter {one.name} stays: {os.strerror(-problem)}")
+    body = _GENERIC.pack(0, 0, 0) + netlink.text(_NAME, one.name)
+    with netlink.Netlink(netlink.NETFILTER) as talk:
+        try:
+            talk.ask(_SUBSYSTEM | _DELETE, body)
+        except OSError as problem:
+            raise KubedoctorError(f"counter {one.name} stays: {problem.strerror or problem}") from None

@@ -5,27 +5,21 @@ Over netlink and not by `nft`, which a machine need not have, and which cannot s
 
 from __future__ import annotations
 
-import os
-import socket
 import struct
 
 from kubedoctor.cluster.cleanup.record import Before, HostRecord
+from kubedoctor.cluster.netlink import NETFILTER, NOT_RECURSIVE, Netlink, message, text
 from kubedoctor.components import Cleanup
 from kubedoctor.errors import KubedoctorError
 from kubedoctor.facts import FactError
 from kubedoctor.host import nftables
-from kubedoctor.host.netlink import NETFILTER, attribute
 
 OF_IPTABLES = ("filter", "nat", "mangle", "raw", "security")
 
 _BATCH_BEGIN, _BATCH_END = 0x10, 0x11  # linux/netfilter/nfnetlink.h
 _NFTABLES = 10
 _DELETE_TABLE, _DELETE_CHAIN = 2, 5  # NFT_MSG_*
-_REQUEST, _ACKNOWLEDGE, _NOT_RECURSIVE = 0x1, 0x4, 0x100  # NLM_F_*
-_HEADER = struct.Struct("=IHHII")
 _GENERIC = struct.Struct("!BBH")  # struct nfgenmsg: family, version, resource
-_ERROR = 2
-_PATIENCE = 10.0
 
 
 def look(cleanup: Cleanup) -> Before:
@@ -100,26 +94,15 @@ def clear_empty(there: tuple[str, ...]) -> None:
 def _delete(family: str, table: str, chain: str = "", *, only_empty: bool = False) -> None:
     """Delete a table, or a chain; with *only_empty* one that is in use stays."""
     number = next(number for number, name in nftables.FAMILIES.items() if name == family)
-    body = _GENERIC.pack(number, 0, 0) + attribute(1, table.encode() + b"\0")
+    body = _GENERIC.pack(number, 0, 0) + text(1, table)
     if chain:
-        body += attribute(3, chain.encode() + b"\0")
+        body += text(3, chain)
     kind = _NFTABLES << 8 | (_DELETE_CHAIN if chain else _DELETE_TABLE)
-    flags = _REQUEST | _ACKNOWLEDGE | (_NOT_RECURSIVE if only_empty else 0)
-    batch = _GENERIC.pack(0, 0, _NFTABLES)
-    messages = (
-        _message(_BATCH_BEGIN, _REQUEST, 1, batch)
-        + _message(kind, flags, 2, body)
-        + _message(_BATCH_END, _REQUEST, 3, batch)
-    )
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETFILTER) as asking:
-        asking.settimeout(_PATIENCE)
-        asking.send(messages)
-        answer = asking.recv(1 << 16)
-    _, answered, _, _, _ = _HEADER.unpack_from(answer)
-    problem = -struct.unpack_from("=i", answer, _HEADER.size)[0] if answered == _ERROR else 0
-    if problem and not only_empty:
-        raise KubedoctorError(f"nftables table {family} {table} stays: {os.strerror(problem)}")
-
-
-def _message(kind: int, flags: int, sequence: int, body: bytes) -> bytes:
-    return _HEADER.pack(_HEADER.size + len(body), kind, flags, sequence, 0) + body
+    flags = NOT_RECURSIVE if only_empty else 0
+    edge = _GENERIC.pack(0, 0, _NFTABLES)
+    with Netlink(NETFILTER) as talk:
+        try:
+            talk.ask_all([(kind, body, flags)], wrap=(message(_BATCH_BEGIN, edge), message(_BATCH_END, edge)))
+        except OSError as problem:
+            if not only_empty:
+                raise KubedoctorError(f"nftables table {family} {table} stays: {problem.strerror or problem}") from None
