@@ -26,7 +26,6 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
 NAMES = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy")
-CGROUPS = Path("/sys/fs/cgroup")
 GROUP = "kubedoctor-bench-bare"
 
 
@@ -60,22 +59,14 @@ def prepare(directory: Path, found: dict[str, str]) -> Path:
 @contextmanager
 def cgroups() -> Iterator[None]:
     """Make a group in every hierarchy; remove it with what the kubelet made below."""
-    hierarchies = (
-        [CGROUPS] if (CGROUPS / "cgroup.controllers").exists() else [p for p in CGROUPS.iterdir() if p.is_dir()]
-    )
-    made = [hierarchy / GROUP for hierarchy in hierarchies if not hierarchy.is_symlink()]
-    for group in made:
-        group.mkdir()
-        cpus = group / "cpuset.cpus"
-        if cpus.exists():  # version 1: a group has none until it is told
-            for name in ("cpuset.cpus", "cpuset.mems"):
-                (group / name).write_text((group.parent / name).read_text())
+    from kubedoctor.cluster.cgroups import make, node_directories, remove
+
+    made = node_directories(GROUP)
     try:
+        make(made)
         yield
     finally:
-        for group in made:
-            for path, _, _ in os.walk(group, topdown=False):
-                Path(path).rmdir()
+        remove(made)
 
 
 def bare(directory: Path, bin_dir: Path) -> dict[str, float]:

@@ -67,6 +67,7 @@ def _targets(plan: Plan, directory: str) -> Sequence[Target]:
     """Return the machine with what was to be started, and the cluster, none of which runs any more."""
     from kubedoctor.cli.outside import as_seen_outside
     from kubedoctor.cli.own_clusters import relevant
+    from kubedoctor.cli.targets import MACHINE
     from kubedoctor.host import redacted
     from kubedoctor.targets import Instance, Target, TargetKind
 
@@ -85,7 +86,7 @@ def _targets(plan: Plan, directory: str) -> Sequence[Target]:
         if not one.ends
     )
     return (
-        Target(id="machine", kind=TargetKind.MACHINE, title="this machine"),
+        MACHINE,
         Target(
             id=plan.cluster,
             kind=TargetKind.KUBEDOCTOR,

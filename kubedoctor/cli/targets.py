@@ -6,6 +6,7 @@ Only the command line sees both halves: clusters are the cluster half's, targets
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,9 @@ from kubedoctor.targets import Instance, Target, TargetKind
 if TYPE_CHECKING:
     from kubedoctor.components import Component
     from kubedoctor.plugins import Manager
+
+
+MACHINE = Target(id="machine", kind=TargetKind.MACHINE, title="this machine")
 
 
 def known_targets(
@@ -45,8 +49,11 @@ def known_targets(
         notes.append(f"what `up` would start is not known: {problem.message}")
     except OSError as problem:
         notes.append(f"what `up` would start is not known: {problem.filename}: {problem.strerror}")
-    machine = Target(id="machine", kind=TargetKind.MACHINE, title="this machine", instances=planned, notes=tuple(notes))
-    return (machine, *found, *([_api(kubeconfig)] if kubeconfig else []))
+    return (
+        replace(MACHINE, instances=planned, notes=tuple(notes)),
+        *found,
+        *([_api(kubeconfig)] if kubeconfig else []),
+    )
 
 
 def _planned(
@@ -61,7 +68,7 @@ def _planned(
 
 def planned_machine(settled: Session, manager: Manager) -> Target:
     """Return the machine with what `up` would start; raise KubedoctorError for wishes that cannot be."""
-    return Target(id="machine", kind=TargetKind.MACHINE, title="this machine", instances=_instances(settled, manager))
+    return replace(MACHINE, instances=_instances(settled, manager))
 
 
 def _instances(settled: Session, manager: Manager) -> tuple[Instance, ...]:

@@ -46,7 +46,7 @@ def _require_forwarding() -> None:
     if not interface:
         raise ConfigError("--uplink: this machine has no default route, so it has no way out either", hint="ip route")
     setting = f"net.ipv4.conf.{interface}.forwarding"
-    if Path("/proc/sys", setting.replace(".", "/", 3).replace(".forwarding", "/forwarding")).read_text().strip() != "1":
+    if Path("/proc/sys/net/ipv4/conf", interface, "forwarding").read_text().strip() != "1":
         raise ConfigError(
             f"--uplink: this machine forwards no packets that come in by {interface} ({setting}=0)",
             hint=f"sysctl -w {setting}=1; it stays until it is set back, so kubedoctor does not do it by itself",
