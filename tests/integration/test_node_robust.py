@@ -140,8 +140,9 @@ def descendants(pid: int) -> dict[int, int]:
     """Return the parents of the processes that come of one, by their pids."""
     found: dict[int, int] = {}
     for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in map(int, path.read_text().split()):
-            found |= {child: pid, **descendants(child)}
+        with contextlib.suppress(OSError):  # a thread that has just ended
+            for child in map(int, path.read_text().split()):
+                found |= {child: pid, **descendants(child)}
     return found
 
 

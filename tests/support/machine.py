@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 from pathlib import Path
@@ -29,7 +30,6 @@ def everything(home: Path) -> dict[str, frozenset[str]]:
     """Return the above, and all that a node could change beyond it."""
     return {
         **snapshot(home),
-        "cgroups": frozenset(str(path) for path in CGROUPS.glob("**/*kubedoctor-*") if path.is_dir()),
         "rules": frozenset(
             f"{' '.join(argv)}: {line}"
             for argv in (["iptables-save"], ["ip6tables-save"], ["nft", "list", "ruleset"])
@@ -95,14 +95,13 @@ CHANGING = (
 
 
 def _all_sysctls() -> list[str]:
+    """Return every setting that can be read; an interface's may disappear while we look, as groups do."""
     found = []
-    for path in Path("/proc/sys").rglob("*"):
+    for path in (Path(upper, file) for upper, _, files in os.walk("/proc/sys") for file in files):
         name = str(path.relative_to("/proc/sys"))
-        if path.is_file() and not name.startswith(CHANGING) and path.stat().st_mode & 0o444:
-            try:
+        with contextlib.suppress(OSError):
+            if not name.startswith(CHANGING) and path.stat().st_mode & 0o444:
                 found.append(f"{name} {path.read_bytes()[:200]!r}")
-            except OSError:
-                continue
     return found
 
 
