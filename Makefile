@@ -36,14 +36,15 @@ lint: venv
 types: venv
 	$(BIN)/mypy
 
+# Two at a time: more would not be sooner on the smallest machines, and some look at what the whole machine has.
 unit: venv
-	$(BIN)/pytest -m 'not integration'
+	$(BIN)/pytest -m 'not integration' --numprocesses 2 --dist loadfile
 
+# One after the other: they compare the whole machine before and after.
 integration: venv
-	$(BIN)/pytest -m integration
+	$(BIN)/pytest -m 'integration and not faults'
 
-test: lint types
-	$(BIN)/pytest -m 'not faults'
+test: lint types unit integration
 
 faults: venv
 	$(BIN)/pytest -m faults

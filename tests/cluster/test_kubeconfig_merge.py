@@ -12,6 +12,7 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.person import let_pass
 
 from kubedoctor.cluster import kubeconfig_merge
 from kubedoctor.cluster.kubeconfig import Access, entries, entry_names, write_kubeconfig
@@ -298,8 +299,7 @@ class TestUnderSudo:
         home = tmp_path / "nobody"
         home.mkdir()
         os.chown(home, self.UID, self.UID)
-        for directory in (tmp_path, *tmp_path.parents[:2]):  # pytest makes them for its user alone
-            directory.chmod(directory.stat().st_mode | 0o011)
+        let_pass(tmp_path)
         return home
 
     def test_file_belongs_to_the_caller(self, home: Path, cluster: ClusterPaths) -> None:

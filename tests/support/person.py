@@ -7,6 +7,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
@@ -85,6 +86,14 @@ def _copy(distribution: metadata.Distribution, directory: Path) -> None:
 def _open_to_all(directory: Path) -> None:
     for path in (directory, *directory.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def let_pass(directory: Path) -> None:
+    """Let everybody pass to a directory that pytest made below the temporary one for its user alone."""
+    for path in (directory, *directory.parents):
+        if path == Path(tempfile.gettempdir()):
+            return
+        path.chmod(path.stat().st_mode | 0o011)
 
 
 def public_binaries(directory: Path, binaries: Mapping[str, Path]) -> Path:
