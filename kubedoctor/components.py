@@ -228,7 +228,7 @@ class Manifest:
 
     `objects` are applied server-side in order. `wait` are API paths; each must answer 200 before the cluster is ready.
     `ready` are asked as those of a component are, and shown under the manifest's name; `needs` names components
-    without which the objects are not applied at all.
+    without which the objects are not applied at all, `suits` the Kubernetes minor versions that know them: `1.32-`.
     """
 
     name: str
@@ -236,6 +236,7 @@ class Manifest:
     wait: tuple[str, ...] = ()
     ready: tuple[Probe, ...] = ()
     needs: tuple[str, ...] = ()
+    suits: str = ""
 
 
 # --- where a binary may come from -------------------------------------------------------------------------------------

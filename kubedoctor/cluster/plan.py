@@ -18,7 +18,7 @@ from kubedoctor.cluster.planning.flags import arguments, check_values, drop_unkn
 from kubedoctor.cluster.planning.gates import FLAG as GATES
 from kubedoctor.cluster.planning.gates import Asked, settle_gates
 from kubedoctor.cluster.planning.layers import lay_over
-from kubedoctor.cluster.planning.manifests import planned_manifest
+from kubedoctor.cluster.planning.manifests import is_known_to, planned_manifest
 from kubedoctor.cluster.planning.order import start_order
 from kubedoctor.cluster.planning.origins import attribute
 from kubedoctor.cluster.planning.ports import (
@@ -206,16 +206,17 @@ def make_plan(
     pulls, lines = planned_pulls(config, settled, environment or {})
     notes += lines
     has_node = any(component.kind is Kind.NODE for component in settled.values())
+    kubernetes = _kubernetes(config, wanted, ready)
     return Plan(
         cluster=config.name,
         place=config.place,
         place_kind=config.place_kind.value,
-        kubernetes=_kubernetes(config, wanted, ready),
+        kubernetes=kubernetes,
         directory=str(config.place_directory),
         address=config.address,
         api=api if API_COMPONENT in settled or config.external_address(API_COMPONENT) is not None else None,
         components=planned,
-        manifests=tuple(planned_manifest(config, manifest, api) for manifest in wanted.manifests),
+        manifests=tuple(planned_manifest(config, one, api) for one in wanted.manifests if is_known_to(kubernetes, one)),
         publish=publications(config, bound or {}),
         reach=reaches(config, settled),
         pulls=pulls,

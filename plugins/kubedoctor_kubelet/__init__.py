@@ -7,7 +7,7 @@ from typing import Any
 
 from kubedoctor import Check, ClusterConfig, Component, Fact, Manifest, hookimpl
 from kubedoctor_kubelet.component import kubelet
-from kubedoctor_kubelet.manifest import rights
+from kubedoctor_kubelet.manifest import no_resizing, rights
 
 __all__ = ["kubedoctor_checks", "kubedoctor_components", "kubedoctor_facts", "kubedoctor_manifests"]
 
@@ -20,8 +20,8 @@ def kubedoctor_components(config: ClusterConfig) -> Iterable[Component]:
 
 @hookimpl
 def kubedoctor_manifests(config: ClusterConfig) -> Iterable[Manifest]:
-    """Return the rights of nodes where the API server gives them none by itself."""
-    return rights(config)
+    """Return the rights of nodes where the API server gives them none by itself, and what keeps a kubelet alive."""
+    return [*rights(config), *no_resizing(config)]
 
 
 @hookimpl

@@ -106,6 +106,11 @@ def kubelet(config: ClusterConfig) -> Component:
     )
 
 
+def enforces_limits(config: ClusterConfig) -> bool:
+    """Return whether pods have cgroups, and what they are limited to holds: an ordinary user's cannot be written."""
+    return config.cgroups_per_qos and not config.in_user_namespace
+
+
 def _node_address(config: ClusterConfig) -> str | None:
     """Return the address that the node gives as its own, None where the kubelet finds it by the node's name."""
     if config.place_kind == "sandbox":
@@ -172,7 +177,7 @@ def _users_flags(config: ClusterConfig) -> dict[str, FlagValue]:
 
 def _configuration(config: ClusterConfig, port: int) -> dict[str, Any]:
     """Return the KubeletConfiguration: fields every supported version knows, and those the user asked for."""
-    has_cgroups = config.cgroups_per_qos and not config.in_user_namespace
+    has_cgroups = enforces_limits(config)
     document: dict[str, Any] = {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from kubedoctor import ClusterConfig, Manifest
+from kubedoctor_kubelet.component import enforces_limits
 
 GROUP = "rbac.authorization.k8s.io"
+POLICIES = "admissionregistration.k8s.io/v1"
+NO_RESIZING = "kubedoctor-no-resizing"
+REASON = (
+    "this node enforces no cgroup limits, so there is nothing to resize, and its kubelet would crash for good: "
+    "make the pod anew"
+)
 
 
 def rights(config: ClusterConfig) -> list[Manifest]:
@@ -28,5 +35,42 @@ def rights(config: ClusterConfig) -> list[Manifest]:
                 },
             ),
             needs=("kubelet",),
+        )
+    ]
+
+
+def no_resizing(config: ClusterConfig) -> list[Manifest]:
+    """Return a policy that refuses to resize a running pod, where pods have no cgroups.
+
+    A kubelet with `cgroupsPerQOS: false` takes such a wish and then reads the limits of a cgroup that is not there
+    (doPodResizeAction of pkg/kubelet/kuberuntime, 1.37): it panics, and again after each restart, since the pod stays.
+    The subresource is there since 1.32, such policies since 1.30.
+    """
+    if enforces_limits(config):
+        return []
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["UPDATE"], "resources": ["pods/resize"]}
+    return [
+        Manifest(
+            name="no-resizing",
+            objects=(
+                {
+                    "apiVersion": POLICIES,
+                    "kind": "ValidatingAdmissionPolicy",
+                    "metadata": {"name": NO_RESIZING},
+                    "spec": {
+                        "failurePolicy": "Fail",
+                        "matchConstraints": {"resourceRules": [rule]},
+                        "validations": [{"expression": "false", "message": REASON, "reason": "Forbidden"}],
+                    },
+                },
+                {
+                    "apiVersion": POLICIES,
+                    "kind": "ValidatingAdmissionPolicyBinding",
+                    "metadata": {"name": NO_RESIZING},
+                    "spec": {"policyName": NO_RESIZING, "validationActions": ["Deny"]},
+                },
+            ),
+            needs=("kubelet",),
+            suits="1.32-",
         )
     ]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from kubedoctor.cluster.documents import PlannedProbe
-from kubedoctor.cluster.planning.manifests import PATH_ANNOTATION, path_of, planned_manifest, plural
+from kubedoctor.cluster.planning.manifests import PATH_ANNOTATION, is_known_to, path_of, planned_manifest, plural
 from kubedoctor.components import Manifest
 from kubedoctor.config import ClusterConfig
 from kubedoctor.errors import PlanError
@@ -56,3 +56,8 @@ def test_path_given_by_annotation_is_taken_and_the_annotation_is_not_applied() -
 def test_object_without_a_name_is_refused() -> None:
     with pytest.raises(PlanError, match="an object of manifest m has no apiVersion, kind or name"):
         path_of("m", {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"generateName": "x-"}})
+
+
+def test_range_of_versions_that_is_none_is_the_plugins_defect() -> None:
+    with pytest.raises(PlanError, match="manifest m: `soon` is no range of Kubernetes versions"):
+        is_known_to("v1.37.2", Manifest(name="m", objects=(), suits="soon"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import quote
 
+from kubedoctor.cluster.binaries.versions import Version, suits
 from kubedoctor.cluster.documents import PlannedManifest, PlannedProbe
 from kubedoctor.cluster.planning.probes import planned_question
 from kubedoctor.components import Manifest
@@ -25,6 +26,20 @@ PATH_ANNOTATION = "kubedoctor.dev/path"
 """The API path of an object whose kind breaks the rules below; the annotation is not applied."""
 
 _IRREGULAR = {"Endpoints": "endpoints", "NodeMetrics": "nodes", "PodMetrics": "pods"}
+
+
+def is_known_to(kubernetes: str, manifest: Manifest) -> bool:
+    """Return whether that version has all kinds of *manifest*: one that cannot be told is taken to be a new one.
+
+    Raise PlanError where the manifest's own words cannot be read.
+    """
+    try:
+        return suits(Version.parse(kubernetes), manifest.suits)
+    except ValueError as problem:
+        raise PlanError(
+            f"manifest {manifest.name}: {problem}",
+            hint="a defect of the plugin that brings it; leave it out with --no-plugin NAME",
+        ) from None
 
 
 def planned_manifest(config: ClusterConfig, manifest: Manifest, api: PlannedProbe) -> PlannedManifest:
