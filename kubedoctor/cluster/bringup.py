@@ -23,8 +23,8 @@ from kubedoctor.errors import ComponentFailed, KubedoctorError
 from kubedoctor.jsonform import from_json
 from kubedoctor.records import dataclass
 
-NEEDED = 200
-"""MiB that a cluster takes at first, most of it etcd's log, for which room is made in advance."""
+NEEDED, NEEDED_BY_NODE = 200, 350
+"""MiB that a cluster takes at first: etcd's log, for which room is made in advance, and the images of a node."""
 LAST_WORDS = 4000
 """Bytes of keeper.log that are shown when a keeper ends without a word."""
 
@@ -48,11 +48,14 @@ class Waiting:
     """What components are waiting for while `up` watches, to be told when time is up."""
 
     states: dict[str, Event] = field(default_factory=dict)
+    note: str = ""  # the last one: of a manifest that the API does not take
 
     def heard(self, event: Event) -> None:
         """Take in an event."""
         if event.event == "state":
             self.states[event.component] = event
+        elif event.event == "note":
+            self.note = event.message if event.message.startswith("manifest ") else ""
 
     def culprit(self, plan: Plan) -> Event | None:
         """Return the last word of the first component in start order that is not ready."""
@@ -176,9 +179,10 @@ def failure(plan: Plan, event: Event, line: str) -> ComponentFailed:
         )
     message = f"{component.name} failed: {event.message}" + (f"\n  {line}" if line else "")
     hints = [f"its log: {component.log}", "what did start can be kept for a look: --keep"]
-    free = shutil.disk_usage(plan.directory).free >> 20
-    if free < NEEDED or "no space left on device" in line:
-        hints.insert(0, f"{free} MiB are free there: make room, or choose another place: export KUBEDOCTOR_HOME=DIR")
+    free, needed = shutil.disk_usage(plan.directory).free >> 20, NEEDED_BY_NODE if plan.node else NEEDED
+    if free < needed or "no space left on device" in line:
+        room = f"{free} MiB are free there: make room, about {needed} MiB are needed in all"
+        hints.insert(0, f"{room}; or choose another place: export KUBEDOCTOR_HOME=DIR")
     return ComponentFailed(message, hint="\n".join(hints), component=component.name)
 
 
@@ -189,14 +193,18 @@ def too_late(plan: Plan, waiting: Waiting, timeout: float) -> ComponentFailed:
             f"{stopped.component} is not ready after {timeout:g} s: its process is stopped (pid {stopped.pid})",
             hint="a debugger does that, or SIGSTOP; leave it for a look with --keep",
         )
+    from kubedoctor.cluster.pod_reasons import reason
+
     culprit = waiting.culprit(plan)
     if culprit is None:
-        return ComponentFailed(f"not ready after {timeout:g} s", hint="see `kubedoctor status`")
+        why = f": {waiting.note}" if waiting.note else ""
+        return ComponentFailed(f"not ready after {timeout:g} s{why}", hint="leave it running for a look with --keep")
     logs = {component.name: component.log for component in plan.components}
     why = culprit.message or f"it is {culprit.state}"
     log = f"read its log: {logs[culprit.component]}\n" if culprit.component in logs else ""
+    told = reason(plan, culprit.component)
     return ComponentFailed(
-        f"{culprit.component} is not ready after {timeout:g} s: {why}",
+        f"{culprit.component} is not ready after {timeout:g} s: {why}" + (f"\n  {told}" if told else ""),
         hint=f"{log}wait longer with --timeout, or leave it running for a look with --keep",
         component=culprit.component,
     )
