@@ -75,7 +75,8 @@ def _why_no_user_namespace(problem: OSError) -> str:
     """Return what forbids user namespaces, by the name of the setting an administrator would look at."""
     if problem.errno == errno.ENOSPC:  # what the kernel says at the limit, 0 included, and 32 levels deep
         limit = Path("/proc/sys/user/max_user_namespaces").read_text().strip()
-        return f"user.max_user_namespaces={limit}"
+        allow = f": {_allowing('user.max_user_namespaces', 15000)}" if limit == "0" else ""
+        return f"user.max_user_namespaces={limit}{allow}"
     return _forbidding_setting() or f"user namespaces: {problem.strerror}"
 
 
@@ -85,8 +86,14 @@ def _forbidding_setting() -> str:
         with contextlib.suppress(OSError):
             value = Path("/proc/sys", name).read_text().strip()
             if (name.endswith("clone"), value) in ((True, "0"), (False, "1")):
-                return f"{name.replace('/', '.')}={value}"
+                setting = name.replace("/", ".")
+                return f"{setting}={value}: {_allowing(setting, 1 - int(value))}"
     return ""
+
+
+def _allowing(setting: str, value: int) -> str:
+    """Return what an administrator sets, until the next boot; `kubedoctor setup` sets it for good."""
+    return f"sysctl -w {setting}={value}"
 
 
 def set_up(plan: Plan) -> None:

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from kubedoctor.cluster import kernel
 from kubedoctor.records import dataclass
 
 _PROGRAMS = {"uid": "newuidmap", "gid": "newgidmap"}
-_ENOUGH = 65536
-"""What images use: ids up to 65535."""
+IDS = 65536
+"""Subordinate ids that a node needs: images use those up to 65535."""
+FIRST_ID = 100_000
+"""SUB_UID_MIN of login.defs(5)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +39,13 @@ def refusal() -> str:
     name = _user()
     if name.isdigit():
         return f"uid {name} has no name in /etc/passwd, which newuidmap asks for"
-    for kind in _PROGRAMS:
-        if _range(kind) is None:
-            option = "--add-subuids" if kind == "uid" else "--add-subgids"
-            return f"no {_ENOUGH} subordinate {kind}s in /etc/sub{kind}: usermod {option} 100000-165535 {name}"
-    return ""
+    kinds = [kind for kind in _PROGRAMS if _range(kind) is None]
+    if not kinds:
+        return ""
+    first = first_free(_given("uid") + _given("gid"))
+    options = " ".join(f"--add-sub{kind}s {first}-{first + IDS - 1}" for kind in kinds)
+    what, where = (" and ".join(form.format(kind) for kind in kinds) for form in ("{}s", "/etc/sub{}"))
+    return f"no {IDS} subordinate {what} in {where}: usermod {options} {name}"
 
 
 def map_users(pid: int) -> None:
@@ -83,20 +89,31 @@ def remove_tree(directory: Path) -> None:
         raise OSError(0, "cannot be removed", str(directory))
 
 
+def ranges(text: str) -> Iterator[tuple[str, Range]]:
+    """Yield who was given which ids by *text*, a file as subuid(5) tells of; lines that are no such are passed over."""
+    for line in text.splitlines():
+        fields = line.strip().split(":")
+        if len(fields) == 3 and all(re.fullmatch(r"[0-9]{1,10}", number) for number in fields[1:]):
+            yield fields[0], Range(int(fields[1]), int(fields[2]))
+
+
+def first_free(text: str) -> int:
+    """Return the first id after all that *text* gives out: nobody's files may belong to somebody else."""
+    return max([FIRST_ID, *(given.start + given.count for _, given in ranges(text))])
+
+
 def _range(kind: str) -> Range | None:
     """Return the first range of /etc/subuid or /etc/subgid that is this user's and large enough."""
-    try:
-        lines = Path(f"/etc/sub{kind}").read_text().splitlines()
-    except OSError:
-        return None
     mine = {_user(), str(os.geteuid())}
-    for line in lines:
-        fields = line.strip().split(":")
-        if len(fields) == 3 and fields[0] in mine and fields[1].isdigit() and fields[2].isdigit():
-            found = Range(int(fields[1]), int(fields[2]))
-            if found.count >= _ENOUGH:
-                return found
-    return None
+    return next((given for name, given in ranges(_given(kind)) if name in mine and given.count >= IDS), None)
+
+
+def _given(kind: str) -> str:
+    """Return the text of /etc/subuid or /etc/subgid, with a line end; "" where there is none."""
+    try:
+        return Path(f"/etc/sub{kind}").read_text(errors="replace") + "\n"
+    except OSError:
+        return ""
 
 
 def _user() -> str:

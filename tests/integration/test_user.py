@@ -166,7 +166,7 @@ def test_user_namespaces_forbidden_the_control_plane_runs_on_the_host(on_host: P
     notes = [line for line in up.err.splitlines() if line.startswith("note: ")]
     assert len(notes) == 1
     assert "the control plane runs on the host" in notes[0]
-    assert "user.max_user_namespaces" in notes[0]
+    assert "user.max_user_namespaces=0: sysctl -w user.max_user_namespaces=15000" in notes[0]
     assert on_host.ok("kubectl", "get", "--raw", "/readyz").out == "ok"
     assert on_host.ok("status", "-o", "json").json["places"][0]["kind"] == "host"
     on_host.ok("restart", "kube-scheduler")

@@ -11,13 +11,10 @@ from dataclasses import replace
 from kubedoctor.cluster.setup.kernel import Feature, lacking
 from kubedoctor.cluster.setup.machine import Machine
 from kubedoctor.cluster.setup.packages import Command, Manager, manager_of
+from kubedoctor.cluster.subordinate import IDS, first_free, ranges
 from kubedoctor.errors import KubedoctorError
 from kubedoctor.records import dataclass
 
-IDS = 65536
-"""Subordinate ids: what images use."""
-
-_FIRST_ID = 100_000  # SUB_UID_MIN of login.defs(5)
 _SETTINGS_FILE = "/etc/sysctl.d/60-kubedoctor.conf"
 _SETTINGS = {"kernel.unprivileged_userns_clone": "1", "kernel.apparmor_restrict_unprivileged_userns": "0"}
 """Settings of Debian's and Ubuntu's kernels, with the value that lets ordinary users make user namespaces."""
@@ -199,7 +196,7 @@ def _of_users(user: str, machine: Machine, manager: Manager) -> Iterator[Missing
     kinds = [kind for kind in ("uid", "gid") if not _has_ids(user, machine.read(f"/etc/sub{kind}"))]
     if kinds:
         packages = () if machine.program("usermod") else (manager.package_of("usermod"),)
-        first = _free_ids(machine.read("/etc/subuid") + "\n" + machine.read("/etc/subgid"))
+        first = first_free(machine.read("/etc/subuid") + "\n" + machine.read("/etc/subgid"))
         options = [word for kind in kinds for word in (f"--add-sub{kind}s", f"{first}-{first + IDS - 1}")]
         yield Missing(
             what=f"{IDS} subordinate {' and '.join(f'{kind}s' for kind in kinds)} of {user}",
@@ -210,16 +207,4 @@ def _of_users(user: str, machine: Machine, manager: Manager) -> Iterator[Missing
 
 
 def _has_ids(user: str, text: str) -> bool:
-    return any(name == user and count >= IDS for name, _, count in _ranges(text))
-
-
-def _free_ids(text: str) -> int:
-    """Return the first id after all that are given out already."""
-    return max([_FIRST_ID, *(start + count for _, start, count in _ranges(text))])
-
-
-def _ranges(text: str) -> Iterator[tuple[str, int, int]]:
-    for line in text.splitlines():
-        fields = line.strip().split(":")
-        if len(fields) == 3 and re.fullmatch(r"[0-9]{1,10}", fields[1]) and re.fullmatch(r"[0-9]{1,10}", fields[2]):
-            yield fields[0], int(fields[1]), int(fields[2])
+    return any(name == user and given.count >= IDS for name, given in ranges(text))
