@@ -18,13 +18,16 @@ def main() -> None:
     if interruptible:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     _open_standard_streams()
+    from kubedoctor.cli.app import App
     from kubedoctor.cli.errors import INTERRUPTED
     from kubedoctor.cli.main import run
 
+    app = App()
+    app.is_program = True
     try:
         if interruptible:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-        status = run(sys.argv[1:])
+        status = run(sys.argv[1:], app=app)
     except KeyboardInterrupt:  # in the instant before or after the command
         status = INTERRUPTED
     if interruptible:

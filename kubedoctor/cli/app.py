@@ -23,6 +23,8 @@ class App:
         self.console = console or Console()
         self.blocked: tuple[str, ...] = ()
         self.verbose = 0
+        self.is_program = False
+        """Whether this process is the program's own, so that a command may fork; not that of a test."""
         self._told = 0
 
     @cached_property

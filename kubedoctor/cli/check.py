@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import sys
 import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -79,7 +80,12 @@ def check(app: App, /, selectors: tuple[str, ...], **options: Any) -> int:
     Nothing is changed. Exits with 0 when all is well, 1 for findings at or above --fail-on, 3 when a check crashed,
     4 when no check could look.
     """
-    return _Run(app, selectors, Wishes(**options)).run()
+    this = _Run(app, selectors, Wishes(**options))
+    if not app.is_program:
+        return this.run()
+    from kubedoctor.cli import apart
+
+    return apart.run(app, sys.argv[1:], this.run)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ Whatever there is, the run ends in its time, crashes nowhere, and says what it c
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -105,6 +106,40 @@ def test_a_dead_mount_costs_what_lies_on_it(machine: Box) -> None:
     assert "/var/lib/etcd" in seen.blind()["host.disk-full"]
     assert f"{PKI}/" in seen.blind()["certs.expired"]
     assert seen.outcome("etcd.port-taken") == "passed"
+
+
+def test_a_thread_that_nothing_can_end_does_not_keep_the_command(machine: Box) -> None:
+    """A process is there until its last thread is gone: what hangs in state D is left behind, and said to be."""
+    if not os.access("/dev/fuse", os.W_OK):
+        pytest.skip("there is no /dev/fuse to make a dead mount with")
+    actors.dead_mounts(machine, "/etc/kubernetes", "/var/lib/etcd", taking=True)
+    actors.actor(machine, "etcd", "--data-dir=/var/lib/etcd", "--listen-client-urls=http://127.0.0.1:2379")
+    cli = machine.command(machine.directory)
+    seen = sound(cli, "--timeout", "3", within=3, cluster="other :2379")
+    assert "/var/lib/etcd" in seen.blind()["host.disk-full"]
+    assert seen.outcome("etcd.port-taken", "other :2379") == "passed"
+
+    begin = time.monotonic()
+    done = cli("check", "--timeout", "3")
+    assert time.monotonic() - begin < 3 + STARTING
+    left = {pid for pid, states in threads(machine).items() if "D" in states}
+    assert len(left) == 2, threads(machine)
+    assert any(f"process {pid} stays until" in done.err for pid in left), done.err
+
+    (server,) = (pid for pid, words in machine.processes().items() if {"/etc/kubernetes", "/var/lib/etcd"} <= {*words})
+    machine.run("kill", "-KILL", server)
+    assert eventually(lambda: not left & threads(machine).keys(), 10)
+
+
+def threads(machine: Box) -> dict[int, str]:
+    """Return the state of each thread of all that runs in the box."""
+    found: dict[int, str] = {}
+    for stat in machine.path("/proc").glob("[0-9]*/task/*/stat"):
+        with contextlib.suppress(OSError):
+            state = stat.read_text(errors="replace").rpartition(")")[2].split()[0]
+            pid = int(stat.parts[-4])
+            found[pid] = found.get(pid, "") + state
+    return found
 
 
 # --- what is no file --------------------------------------------------------------------------------------------------

@@ -128,22 +128,35 @@ def silent_ports(box: Box, *ports: int) -> None:
 
 
 _DEAD_MOUNT = """
-import ctypes, os, signal, sys
+import ctypes, os, select, signal, struct, sys
+taking, *paths = sys.argv[1:]
 libc = ctypes.CDLL(None, use_errno=True)
-for path in sys.argv[1:]:
+poll = select.poll()
+for path in paths:
     os.makedirs(path, exist_ok=True)
-    server = os.open("/dev/fuse", os.O_RDWR)  # held open, and never read from
+    server = os.open("/dev/fuse", os.O_RDWR)
     options = f"fd={server},rootmode=40000,user_id=0,group_id=0"
     if libc.mount(b"dead", path.encode(), b"fuse", 0, options.encode()):
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), path)
+    poll.register(server, select.POLLIN)
 print("ready", flush=True)
-signal.pause()
+while taking == "True":
+    for server, _ in poll.poll():
+        _, kind, number = struct.unpack_from("=IIQ", os.read(server, 1 << 20))
+        if kind == 26:  # FUSE_INIT: a server that has not answered this one is asked nothing; linux/fuse.h
+            body = struct.pack("=IIIIHHI", 7, 31, 0, 0, 1, 1, 4096).ljust(64, b"\\0")
+            os.write(server, struct.pack("=IiQ", 16 + len(body), 0, number) + body)
+signal.pause()  # held open, and never read from
 """
 
 
-def dead_mounts(box: Box, *paths: str) -> None:
-    """Mount at each path the file system of a server that never answers, as NFS is when its server has gone."""
-    box.python(_DEAD_MOUNT, *paths)
+def dead_mounts(box: Box, *paths: str, taking: bool = False) -> None:
+    """Mount at each path the file system of a server that never answers, as NFS is when its server has gone.
+
+    With *taking* it takes the questions: who has asked waits for the answer in state D, and even SIGKILL does not end
+    that, only the end of the server.
+    """
+    box.python(_DEAD_MOUNT, taking, *paths)
 
 
 _STRANGE = """
