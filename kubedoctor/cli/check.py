@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import stat
 import sys
 import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -169,8 +167,6 @@ class _Run:
         if wishes.source and (wishes.record or wishes.kubeconfig):
             other = "--record" if wishes.record else "--kubeconfig"
             raise UsageError(f"--from looks at no machine, so {other} has no meaning", hint=f"leave out {other}")
-        if wishes.kubeconfig:
-            _insist_on_file(Path(wishes.kubeconfig).expanduser())
 
     def _seen(
         self, recording: Recording | None, seconds: float
@@ -251,13 +247,3 @@ class _Run:
             f"{first.job.check.id} crashed",
             hint=f"details for a report to {first.job.owner or 'its author'} are in {file}" if file else "",
         )
-
-
-def _insist_on_file(kubeconfig: Path) -> None:
-    """Raise UsageError for what is there and is no file: a pipe would be waited for without end."""
-    try:
-        is_file = stat.S_ISREG(kubeconfig.stat().st_mode)
-    except OSError:
-        return  # it is opened later, and then told
-    if not is_file:
-        raise UsageError(f"--kubeconfig: {kubeconfig} is not a file", hint="name a kubeconfig of an administrator")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import stat
+import errno
 import sys
 from typing import TYPE_CHECKING
 
 from kubedoctor.errors import UsageError
+from kubedoctor.regular import open_regular
 
 if TYPE_CHECKING:
     from kubedoctor.doctor.recording import Recording
@@ -19,8 +19,9 @@ def read(file: str) -> Recording:
 
     try:
         data = sys.stdin.buffer.read(LARGEST + 1) if file == "-" else _content(file, LARGEST + 1)
-    except OSError as problem:
-        raise UsageError(f"--from {file}: {problem.strerror}") from None
+    except (OSError, ValueError) as problem:  # ValueError: a NUL character in the name
+        hint = "--from - reads from stdin" if getattr(problem, "errno", 0) == errno.EINVAL else ""
+        raise UsageError(f"--from {file}: {getattr(problem, 'strerror', None) or problem}", hint=hint) from None
     try:
         return unpack(data)
     except ValueError as problem:
@@ -30,15 +31,8 @@ def read(file: str) -> Recording:
 
 
 def _content(file: str, limit: int) -> bytes:
-    # Non-blocking: a named pipe that nobody writes to must not keep us waiting.
-    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise UsageError(f"--from {file}: it is not a regular file", hint="--from - reads from stdin")
-        with open(descriptor, "rb", closefd=False) as stream:
-            return stream.read(limit)
-    finally:
-        os.close(descriptor)
+    with open_regular(file) as stream:
+        return stream.read(limit)
 
 
 def write(file: str, recording: Recording) -> None:

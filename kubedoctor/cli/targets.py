@@ -20,6 +20,8 @@ from kubedoctor.cluster.settling import Session, settle
 from kubedoctor.config import PlaceKind
 from kubedoctor.errors import KubedoctorError, UsageError
 from kubedoctor.host import redacted
+from kubedoctor.host.files import LIMIT
+from kubedoctor.regular import open_regular
 from kubedoctor.targets import Instance, Target, TargetKind
 
 if TYPE_CHECKING:
@@ -104,9 +106,10 @@ def _argv(component: Component) -> tuple[str, ...]:
 def _api(kubeconfig: str) -> Target:
     path = Path(kubeconfig).expanduser().absolute()
     try:
-        path.open("rb").close()
-    except OSError as problem:
+        open_regular(path, largest=LIMIT).close()
+    except (OSError, ValueError) as problem:  # ValueError: a NUL character in the name
+        reason = getattr(problem, "strerror", None) or problem
         raise UsageError(
-            f"--kubeconfig: cannot read {path}: {problem.strerror}", hint="name a kubeconfig of an administrator"
+            f"--kubeconfig: cannot read {path}: {reason}", hint="name a kubeconfig of an administrator"
         ) from None
     return Target(id=f"api {path}", kind=TargetKind.API, title=f"API of {path}", kubeconfig=str(path))

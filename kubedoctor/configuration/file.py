@@ -9,6 +9,7 @@ from typing import Any
 
 from kubedoctor.configuration.values import absolute, one_line
 from kubedoctor.errors import ConfigError
+from kubedoctor.regular import open_regular
 
 NAME = "kubedoctor.toml"
 LIMIT = 1 << 20
@@ -36,7 +37,7 @@ def read_file(path: Path, shown_as: str) -> dict[str, Any]:
     import tomllib
 
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             content = stream.read(LIMIT + 1)
     except FileNotFoundError:
         raise ConfigError(f"there is no file {shown_as}") from None

@@ -316,21 +316,18 @@ def test_a_recording_may_come_from_stdin(check: Program, monkeypatch: pytest.Mon
 
 
 def test_what_is_no_recording_is_refused_in_one_line(check: Program, tmp_path: Path) -> None:
-    fifo, text = tmp_path / "fifo", tmp_path / "text"
+    fifo, text, huge = (tmp_path / name for name in ("fifo", "text", "huge"))
     os.mkfifo(fifo)
     text.write_text("what is this")
-    for file in (fifo, text, tmp_path, FIXTURES / "seed-1.3.sh"):
+    huge.touch()
+    os.truncate(huge, 8 << 30)
+    for file in (fifo, text, huge, Path("/dev/zero"), FIXTURES / "seed-1.3.sh"):
         assert check("--from", str(file)) == 2
         assert check.out == ""
         assert len(check.err.splitlines()) == 3
         assert check.err.startswith("error: ")
-
-
-def test_a_kubeconfig_that_would_be_waited_for_is_refused(check: Program, tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "fifo")
-    for file in (tmp_path / "fifo", tmp_path, Path("/dev/zero")):
-        assert check("--kubeconfig", str(file)) == 2
-        assert (check.out, check.err.splitlines()[0]) == ("", f"error: --kubeconfig: {file} is not a file")
+    assert check("--from", str(tmp_path)) == 2
+    assert check.err == f"error: --from {tmp_path}: it is a directory, not a file\n"
 
 
 # --- the real machine -------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -322,6 +323,24 @@ def test_a_kubeconfig_is_a_target(home: Path) -> None:
     assert (api.kind, api.kubeconfig) == (TargetKind.API, str(home / "k"))
 
 
-def test_a_kubeconfig_that_is_not_there_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"--kubeconfig: cannot read .*/none: No such file or directory"):
-        known(kubeconfig="none")
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("none", "No such file or directory"),
+        ("pipe", "it is a pipe, not a file"),
+        ("/dev/zero", "it is a device, not a file"),
+        ("socket", "it is a socket, not a file"),
+        (".", "it is a directory, not a file"),
+        ("huge", "it is larger than 1048576 bytes"),
+        ("a\0b", "embedded null byte"),
+    ],
+)
+def test_a_kubeconfig_that_is_no_file_is_refused(home: Path, name: str, reason: str) -> None:
+    os.mkfifo(home / "pipe")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("socket")
+    (home / "huge").touch()
+    os.truncate(home / "huge", 8 << 30)
+    with pytest.raises(UsageError) as caught:
+        known(kubeconfig=name)
+    assert caught.value.message == f"--kubeconfig: cannot read {(home / name).absolute()}: {reason}"

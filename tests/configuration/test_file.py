@@ -125,10 +125,15 @@ def test_whatever_the_tables_hold_is_read_or_refused(data: dict[str, Any]) -> No
 
 
 def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "huge").touch()
+    os.truncate(tmp_path / "huge", 8 << 30)
     for chosen, message in (
         ("missing.toml", "there is no file missing.toml"),
-        (".", f"{'.'} cannot be read: Is a directory"),
-        ("/dev/zero", "/dev/zero is larger than 1 MiB: not a configuration file"),
+        (".", f"{'.'} cannot be read: it is a directory, not a file"),
+        ("/dev/zero", "/dev/zero cannot be read: it is a device, not a file"),
+        ("pipe", "pipe cannot be read: it is a pipe, not a file"),
+        ("huge", "huge is larger than 1 MiB: not a configuration file"),
         ("kubedoctor.toml/x", "kubedoctor.toml/x cannot be read: Not a directory"),
         ("a\0b", "holds a NUL character"),
     ):
@@ -136,6 +141,18 @@ def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
         with pytest.raises(ConfigError) as caught:
             load({"config": chosen}, env={}, cwd=tmp_path)
         assert caught.value.message == message
+        if "\0" not in chosen:  # which no variable can hold
+            with pytest.raises(ConfigError) as caught:
+                load({}, env={"KUBEDOCTOR_CONFIG": chosen}, cwd=tmp_path)
+            assert caught.value.message == message
+
+
+@pytest.mark.parametrize("name", ["kubedoctor.toml", "kubedoctor/config.toml"])
+def test_a_pipe_that_nobody_named_is_not_waited_for_either(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(ConfigError, match="cannot be read: it is a pipe, not a file"):
+        load({}, env={"XDG_CONFIG_HOME": str(tmp_path)}, cwd=tmp_path)
 
 
 def test_the_first_file_there_is_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
