@@ -25,20 +25,20 @@ def open_regular(path: str | Path, *, largest: int = 0) -> BinaryIO:
 
     Raise OSError, whose `strerror` says in a few words what is wrong: `it is a pipe, not a file` is one of them.
     """
-    _insist(os.stat(path).st_mode, path)  # noqa: PTH116 - before it is opened: that alone would wake a pipe's writer
+    _insist(os.stat(path), path, largest)  # noqa: PTH116 - before it is opened: that alone would wake a pipe's writer
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     try:
-        found = os.fstat(descriptor)
-        _insist(found.st_mode, path)  # by now something else may stand there
-        if 0 < largest < found.st_size:
-            raise OSError(errno.EFBIG, f"it is larger than {largest} bytes", str(path))
+        _insist(os.fstat(descriptor), path, largest)  # by now something else may stand there
         return open(descriptor, "rb")  # noqa: PTH123 - it has no path any more
     except BaseException:
         os.close(descriptor)
         raise
 
 
-def _insist(mode: int, path: str | Path) -> None:
-    if not stat.S_ISREG(mode):
-        number = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
-        raise OSError(number, f"it is {_KINDS.get(stat.S_IFMT(mode), 'something else')}, not a file", str(path))
+def _insist(found: os.stat_result, path: str | Path, largest: int) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        number = errno.EISDIR if stat.S_ISDIR(found.st_mode) else errno.EINVAL
+        kind = _KINDS.get(stat.S_IFMT(found.st_mode), "something else")
+        raise OSError(number, f"it is {kind}, not a file", str(path))
+    if 0 < largest < found.st_size:
+        raise OSError(errno.EFBIG, f"it is larger than {largest} bytes", str(path))
