@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ParamSpec, TypeVar
 
 from kubedoctor.checks import Check, Finding, NotApplicable, Outcome
@@ -57,13 +57,13 @@ class Judgement:
             for finding in _findings(check.run(context)):
                 self.findings.append(finding)
         except NotApplicable as stop:
-            self.outcome, self.reason = Outcome.NOT_APPLICABLE, stop.reason
+            self.outcome, self.reason = Outcome.NOT_APPLICABLE, redacted([stop.reason])[0]
         except Overdue as error:
             self.outcome, self.reason = Outcome.TIMED_OUT, f"{error.reason} in {check.deadline:g} s"
         except FactError as error:
             # `failed` is what a fact raised that it should not have raised: a defect, and no missing right.
             self.outcome = Outcome.CRASHED if error.kind == FactError.kind else Outcome.UNKNOWN
-            self.reason = error.reason
+            self.reason = redacted([error.reason])[0]  # a check may raise one of its own
         except (Exception, SystemExit) as error:  # a border: a sick check must not stop the doctor
             self.outcome, self.reason, self.defect = Outcome.CRASHED, redacted([reason_of(error)])[0], error
 
@@ -83,12 +83,15 @@ class Judgement:
 
 
 def reported(check: Check, target: Target, finding: Finding) -> ReportedFinding:
-    """Return the finding with its fingerprint, and the severity of the check unless it has one of its own."""
+    """Return the finding with its fingerprint, and the severity of the check unless it has one of its own.
+
+    What looks like a secret is taken out of what it says, whoever wrote the check.
+    """
     return ReportedFinding(
-        message=_line(finding.message),
+        message=_line(redacted([finding.message])[0]),
         subject=finding.subject,
         severity=finding.severity or check.severity,
-        evidence=finding.evidence,
+        evidence=tuple(replace(one, observed=redacted([one.observed])[0]) for one in finding.evidence),
         fixes=finding.fixes,
         fingerprint=fingerprint(check.id, target.kind, finding.subject),
         explains=finding.explains,

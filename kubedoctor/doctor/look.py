@@ -235,9 +235,12 @@ def _is_default(parameter: inspect.Parameter, value: object) -> bool:
 
 
 def as_recorded(error: FactError) -> FactError:
-    """Return the error as it would come back from a recording; one object raised in many threads would be a mess."""
+    """Return the error as it would come back from a recording, without what looks like a secret.
+
+    One object raised in many threads would be a mess.
+    """
     kind = next((kind for kind in (error.kind, *_kinds(error)) if kind in ERRORS), FactError.kind)
-    return ERRORS[kind](error.reason)
+    return ERRORS[kind](redacted([error.reason])[0])
 
 
 def _kinds(error: FactError) -> list[str]:

@@ -51,6 +51,26 @@ from kubedoctor.host.redaction import redacted
         (["sshpass", "-p", "abc", "ssh", "-p", "22"], ("sshpass", "-p", "…", "ssh", "-p", "…")),
         (["redis-cli", "-a", "abc", "get", "x"], ("redis-cli", "-a", "…", "get", "x")),
         (["openssl", "rsa", "-passin", "pass:abc"], ("openssl", "rsa", "-passin", "pass:…")),
+        (["docker", "exec", "db", "mysql", "-pabc"], ("docker", "exec", "db", "mysql", "-p…")),
+        (["curl", "--user=bob:abc", "--user=1000:1000"], ("curl", "--user=bob:…", "--user=1000:1000")),
+        (["sh", "-c", "mysql -pabc -u root db"], ("sh", "-c", "mysql -p… -u root db")),
+        (
+            ["sh", "-c", "x; sudo mysql -uroot -p'a b;c' db; ls -p y"],
+            ("sh", "-c", "x; sudo mysql -uroot -p… db; ls -p y"),
+        ),
+        (["sh", "-c", 'mysqladmin -p "a b" ping && mkdir -p /x'], ("sh", "-c", "mysqladmin -p … ping && mkdir -p /x")),
+        (["sh", "-c", 'bash -c "mysql -pabc" && mkdir -p /x'], ("sh", "-c", 'bash -c "mysql -p…" && mkdir -p /x')),
+        (["sh", "-c", 'bash -c "mysql -p\\"a b\\" db"'], ("sh", "-c", 'bash -c "mysql -p… db"')),
+        (["sh", "-c", "(redis-cli -a abc ping)|grep -a PONG"], ("sh", "-c", "(redis-cli -a … ping)|grep -a PONG")),
+        (["sh", "-c", "mysql -p -u root"], ("sh", "-c", "mysql -p -u root")),
+        (["sh", "-c", "mysql -p'a b"], ("sh", "-c", "mysql -p…")),
+        (["sh", "-c", "sshpass -p abc ssh h"], ("sh", "-c", "sshpass -p … ssh h")),
+        (["sh", "-c", "mkdir -p /x && mysqld -p 3306"], ("sh", "-c", "mkdir -p /x && mysqld -p 3306")),
+        (["sh", "-c", "curl -u bob:abc -ubob:abc http://h"], ("sh", "-c", "curl -u bob:… -ubob:… http://h")),
+        (["sh", "-c", "curl --user 'bob:abc' h; su -u 1:2"], ("sh", "-c", "curl --user 'bob:…' h; su -u 1:2")),
+        (["sh", "-c", "openssl rsa -passin pass:abc -in x"], ("sh", "-c", "openssl rsa -passin pass:… -in x")),
+        (["/run/secrets/token: Input/output error"], ("/run/secrets/token: Input/output error",)),
+        (["no access with token: abc"], ("no access with token: …",)),
     ],
 )
 def test_secrets_are_not_shown(argv: list[str], shown: tuple[str, ...]) -> None:
@@ -68,7 +88,10 @@ SECRET = "hunter2hunter2"
 @given(
     st.text(),
     st.sampled_from(
-        ["--token={}", "--bearer-token={}", "https://u:{}@h/p", "X_PASSWORD={}", "sh --secret {}", "Basic {}"]
+        [
+            *("--token={}", "--bearer-token={}", "https://u:{}@h/p", "X_PASSWORD={}", "sh --secret {}", "Basic {}"),
+            *("mysql -p{}", "sudo mysql -uroot -p {}", "x; redis-cli -a '{} x'", "curl -s -u bob:{}", "--user=bob:{}"),
+        ]
     ),
     st.text(),
 )
@@ -91,12 +114,24 @@ def test_redaction_takes_no_time_to_speak_of(text: str) -> None:
         ),
         *("?token", "?a", "@=a:", "a:a@", "://a://a:", "eyJ", "eyJaaaaaaaa.", "abcdef."),
         *("-----BEGIN ", "-----BEGIN PRIVATE KEY-----", "token:\\t", "{'token", "pass:"),
+        *(
+            "mysql -p",
+            " -p",
+            "mysql -p'",
+            'mysql -p"',
+            'mysql -p\\"',
+            "mysql -p\\",
+            "mysql ",
+            " -u ",
+            " -u a",
+            " -passin ",
+        ),
     ],
 )
 def test_the_longest_command_line_takes_its_share_of_time(text: str) -> None:
     """While a pattern is searched for nothing else runs, no deadline either."""
     many = text * (_CUT // len(text))
     begin = time.thread_time()
-    for one in (many, f" {many}", f"?{many}", f"@{many}"):
+    for one in (many, f" {many}", f"?{many}", f"@{many}", f"mysql {many}"):
         redacted(["x", one])
     assert time.thread_time() - begin < 8  # a hundredth of that where nothing goes wrong

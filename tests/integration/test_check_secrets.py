@@ -269,6 +269,10 @@ def plant_processes(machine: Box, secrets: Secrets) -> None:
         ("openssl", ["rsa", "-passin", f"pass:{new('openssl')}"], {}),
         ("redis-cli", ["-a", new("redis")], {}),
         ("sh", [f"export DB_PASSWORD={new('exported')}; kubeadm join --token {new('join')}"], {}),
+        ("sh", [f"sleep 1; sudo mysql -uroot -p{new('withinstring')} db | tee x"], {}),
+        ("sh", [f"bash -c \"mysqldump -p'{new('quotedtwice')} x'\" >x; redis-cli -a {new('redisstring')}"], {}),
+        ("sh", [f"curl -s -u bob:{new('curlstring')} https://a.example; x -passin pass:{new('opensslstring')}"], {}),
+        ("docker", ["exec", "db", "mysql", f"-p{new('mysqlincontainer')}"], {}),
         ("git", [f"https://{new('gituser')}@git.example/x.git"], {}),
     ]
     actors.crowd(machine, components)
@@ -276,9 +280,9 @@ def plant_processes(machine: Box, secrets: Secrets) -> None:
 
 LEAKY = """
 import kubedoctor
-from kubedoctor import Finding, check, hookimpl, host
+from kubedoctor import Denied, Evidence, Finding, Malformed, NotApplicable, Silent, check, fact, hookimpl, host
 
-ONE, TWO, THREE = "SECRET1", "SECRET2", "SECRET3"
+ONE, TWO, THREE, FOUR, FIVE, SIX, SEVEN, EIGHT = "LEAKED".split()
 
 def words(context):
     return " ".join(word for process in context.get(host.processes) for word in process.argv)
@@ -289,9 +293,39 @@ def crash(context):
     problem = ValueError(f"Authorization: Bearer {THREE}")
     raise RuntimeError(f"no access with --password={ONE} to https://bob:{TWO}@host: {words(context)}") from problem
 
+@fact("leaky.refused")
+def refused(look) -> str:
+    "What cannot be had."
+    raise Denied(f"mysql -p{FOUR} was refused")
+
+@check("leaky.reason", title="it works", looks_at="everything", fix="mend it")
+def reason(context):
+    "It tells why a fact cannot be had."
+    context.get(refused)
+
+@check("leaky.own-reason", title="it works", looks_at="everything", fix="mend it")
+def own_reason(context):
+    "It says itself why it cannot look."
+    raise Malformed(f"https://bob:{FIVE}@host/ answered {words(context)}")
+
+@check("leaky.needless", title="it works", looks_at="everything", fix="mend it")
+def needless(context):
+    "It says why it need not look."
+    raise NotApplicable(f"the password={SIX} is that of nobody")
+
+@check("leaky.finding", title="it works", looks_at="everything", fix="mend it")
+def finding(context):
+    "It finds something."
+    evidence = Evidence(source="/etc/x", observed=f"password: {EIGHT}")
+    yield Finding(message=f"https://bob:{SEVEN}@host/ does not answer", subject="x", evidence=(evidence,))
+
+@hookimpl
+def kubedoctor_facts():
+    return (refused,)
+
 @hookimpl
 def kubedoctor_checks():
-    return (crash,)
+    return (crash, reason, own_reason, needless, finding)
 """
 ANSWER = """
 import http.server, sys
@@ -312,10 +346,8 @@ def plugin(directory: Path, secrets: Secrets) -> Path:
     """Write a plugin of somebody's that crashes with secrets in its words; return the directory it is found in."""
     info = directory / "site" / "leaky-1.0.dist-info"
     info.mkdir(parents=True)
-    text = LEAKY
-    for number in (1, 2, 3):
-        text = text.replace(f"SECRET{number}", secrets.new(f"crash{number}"))
-    (info.parent / "leaky.py").write_text(text)
+    leaked = " ".join(secrets.new(f"leaky{name}") for name in "abcdefgh")
+    (info.parent / "leaky.py").write_text(LEAKY.replace("LEAKED", leaked))
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: leaky\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[kubedoctor]\nleaky = leaky\n")
     return info.parent
@@ -392,7 +424,7 @@ def test_no_recording_holds_a_secret_and_none_comes_out_of_it(planted: Planted) 
 
 
 def test_no_crash_file_holds_a_secret(planted: Planted) -> None:
-    done = planted.cli("-v", "check", "leaky.*", "-o", "json", env=planted.leaky)
+    done = planted.cli("-v", "check", "leaky.crash", "-o", "json", env=planted.leaky)
     assert done.status == 3, done.out + done.err
     (file,) = planted.cli.home.glob("crash-*.md")
     written = file.read_text()
@@ -400,6 +432,24 @@ def test_no_crash_file_holds_a_secret(planted: Planted) -> None:
     silent(planted, written)
     silent(planted, done.out + done.err)
     shutil.rmtree(planted.cli.home)
+
+
+def test_what_a_plugin_says_of_facts_and_findings_holds_no_secret(planted: Planted) -> None:
+    file = planted.machine.directory / "leaked.json"
+    checks = ("leaky.reason", "leaky.own-reason", "leaky.needless", "leaky.finding")
+    done = looked(planted.cli("check", *checks, "-o", "json", "--record", str(file), env=planted.leaky))
+    told = {result["check"]: result["reason"] for result in done.json["results"]}
+    assert told["leaky.reason"] == "mysql -p… was refused"
+    assert told["leaky.own-reason"].startswith("https://bob:…@host/ answered")
+    assert told["leaky.needless"] == "the password=… is that of nobody"
+    (found,) = next(result["findings"] for result in done.json["results"] if result["check"] == "leaky.finding")
+    assert found["message"] == "https://bob:…@host/ does not answer"
+    recorded = file.read_text()
+    assert "leaky.refused()" in recorded
+    silent(planted, recorded + done.out + done.err)
+    for arguments in ((), ("-v",), ("--from", str(file), "-v")):
+        text = looked(planted.cli("check", *checks, *arguments, env=planted.leaky))
+        silent(planted, text.out + text.err)
 
 
 def test_what_is_found_is_explained_without_a_secret(planted: Planted) -> None:
