@@ -20,6 +20,7 @@ from kubedoctor.cli.app import App
 from kubedoctor.cli.errors import INTERRUPTED, boundary
 from kubedoctor.cluster.identity import wait_gone
 from kubedoctor.errors import ExitCode
+from kubedoctor.host.process_stat import parse_stat
 
 _STOP = signal.SIGTERM
 """How the child is told of a Ctrl-C: a terminal sends SIGINT to both of us, others to the command alone."""
@@ -117,7 +118,7 @@ def _hangs(pid: int) -> bool:
     """Return whether a thread of the process waits for what cannot be interrupted."""
     for stat in Path(f"/proc/{pid}/task").glob("*/stat"):
         with contextlib.suppress(OSError):
-            if stat.read_bytes().rpartition(b")")[2].split()[0] == b"D":
+            if parse_stat(stat.read_bytes()).state == "D":
                 return True
     return False
 

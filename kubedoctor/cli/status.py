@@ -58,7 +58,8 @@ def _show(app: App, found: Status, cluster: ClusterPaths) -> None:
 
 def _seen(found: Status, cluster: ClusterPaths) -> Seen:
     from kubedoctor.cluster.paths import cache
-    from kubedoctor.cluster.status import proportional_memory, read_plan, usage
+    from kubedoctor.cluster.status import read_plan
+    from kubedoctor.host.usage import proportional_memory, usage
     from kubedoctor.report.status_text import Seen
 
     used = {component.name: usage(component.pid, component.start_ticks) for component in found.components}

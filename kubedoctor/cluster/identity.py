@@ -7,6 +7,7 @@ import select
 import signal
 from pathlib import Path
 
+from kubedoctor.host.process_stat import read_stat
 from kubedoctor.records import dataclass
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -27,18 +28,13 @@ class ProcessIdentity:
 
 def identify(pid: int) -> ProcessIdentity:
     """Return the identity of the process that has *pid* now; raise ProcessLookupError when there is none."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
-        raise ProcessLookupError(pid) from None
-    fields = stat.rpartition(b")")[2].split()  # the command name may hold spaces and parentheses
-    return ProcessIdentity(pid, int(fields[19]))  # field 22 of stat
+    return ProcessIdentity(pid, read_stat(pid).start_ticks)
 
 
 def process_state(pid: int) -> str:
     """Return the letter by which the kernel tells what a process does (R, S, D, T, Z, …), "" when there is none."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
+        return read_stat(pid).state
     except OSError:
         return ""
 

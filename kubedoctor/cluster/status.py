@@ -14,7 +14,6 @@ from kubedoctor.cluster.paths import ClusterPaths, PlacePaths, clusters
 from kubedoctor.cluster.place import is_held, read_state
 from kubedoctor.errors import KubedoctorError, NotRunning
 from kubedoctor.jsonform import from_json
-from kubedoctor.records import dataclass
 
 INSIDE = "KUBEDOCTOR_INSIDE"
 """Set, to the cluster's name, for what runs in a sandbox by `enter`."""
@@ -189,51 +188,3 @@ def _address(plan: Mapping[str, Any], components: tuple[ComponentStatus, ...]) -
         if plan.get("place_kind") == "host" and isinstance(api, dict):
             return f"https://{api.get('address') or '127.0.0.1'}:{port.inside}"
     return ""
-
-
-# --- what processes use -----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """What a process uses: the share of one processor since it was started, and its resident memory."""
-
-    cpu_percent: float
-    memory_bytes: int
-
-
-def usage(pid: int, start_ticks: int) -> Usage | None:
-    """Return what the process uses, None when it is not the one identified (any more).
-
-    Memory is the resident set: the programs of a cluster share next to nothing. For our own processes, which are forked
-    from each other, `proportional_memory` is the honest number.
-    """
-    if not pid:
-        return None
-    try:
-        fields = _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
-        pages = int(_read(f"/proc/{pid}/statm").split()[1])
-        uptime = float(_read("/proc/uptime").split()[0])
-    except (OSError, ValueError, IndexError):
-        return None
-    if int(fields[19]) != start_ticks:
-        return None
-    ticks = os.sysconf("SC_CLK_TCK")
-    lasted = max(uptime - start_ticks / ticks, 1 / ticks)
-    used = (int(fields[11]) + int(fields[12])) / ticks  # utime and stime, fields 14 and 15
-    return Usage(cpu_percent=100 * used / lasted, memory_bytes=pages * os.sysconf("SC_PAGE_SIZE"))
-
-
-def proportional_memory(pid: int) -> int | None:
-    """Return a process's memory in bytes with shared pages counted in part (PSS), None when it may not be seen."""
-    try:
-        rollup = _read(f"/proc/{pid}/smaps_rollup")
-    except OSError:
-        return None
-    line = next((line for line in rollup.splitlines() if line.startswith(b"Pss:")), b"")
-    return int(line.split()[1]) * 1024 if line else None
-
-
-def _read(path: str) -> bytes:
-    with open(path, "rb") as stream:  # noqa: PTH123 - a dozen reads of /proc: no Path is needed
-        return stream.read()

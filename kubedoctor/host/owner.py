@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from kubedoctor.host.process_stat import read_stat
 from kubedoctor.host.redaction import redacted
 from kubedoctor.records import dataclass
 
@@ -186,7 +187,7 @@ def _owner(pid: int, *, port: int, address: str, listening: bool) -> Owner:
         argv=redacted(words),
         uid=uid,
         user=user_name(uid),
-        started=_started(directory),
+        started=read_stat(pid).started,
         directory=_target(f"/proc/{pid}/cwd").removesuffix(" (deleted)"),
         listening=listening,
     )
@@ -197,12 +198,6 @@ def named(command: str, argv: list[str]) -> tuple[str, tuple[str, ...]]:
     if command.startswith(_OUR_OWN):  # our keeper and its children: their command line says nothing
         argv = [command]
     return (Path(argv[0]).name or command if argv else command), tuple(argv)
-
-
-def _started(directory: Path) -> float:
-    ticks = int((directory / "stat").read_bytes().rpartition(b")")[2].split()[19])  # field 22, since boot
-    since_boot = ticks / os.sysconf("SC_CLK_TCK")
-    return time.time() - (time.clock_gettime(time.CLOCK_BOOTTIME) - since_boot)
 
 
 def user_name(uid: int) -> str:

@@ -7,12 +7,12 @@ not kept.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import field
 
 from kubedoctor.facts import Look, fact
 from kubedoctor.host.errors import as_fact_errors
+from kubedoctor.host.process_stat import TICKS, boot_time, parse_stat
 from kubedoctor.host.redaction import redacted
 from kubedoctor.records import dataclass
 
@@ -60,7 +60,7 @@ class Process:
 def processes(look: Look) -> tuple[Process, ...]:
     """Every process that we see, by pid."""
     del look
-    boot = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    boot = boot_time()
     ours = _namespaces("self")
     with as_fact_errors("/proc"):
         found = (_process(pid, boot, ours) for pid in pids())
@@ -89,16 +89,16 @@ def _process(pid: int, boot: float, ours: Mapping[str, int]) -> Process | None:
     if not status:
         return None
     try:
-        name, fields = parse_stat(status)
+        fields = parse_stat(status)
         uid = os.stat(directory).st_uid  # noqa: PTH116 - ten thousand of them
-        started = round(boot + fields.start_ticks / _TICKS, 2)
+        started = round(boot + fields.start_ticks / TICKS, 2)
     except (OSError, ValueError):
         return None
     if fields.flags & _KERNEL_THREAD:
         return Process(
             pid=pid,
             parent=fields.parent,
-            name=name,
+            name=fields.name,
             state=fields.state,
             start_ticks=fields.start_ticks,
             started=started,
@@ -109,7 +109,7 @@ def _process(pid: int, boot: float, ours: Mapping[str, int]) -> Process | None:
     return Process(
         pid=pid,
         parent=fields.parent,
-        name=name,
+        name=fields.name,
         state=fields.state,
         start_ticks=fields.start_ticks,
         started=started,
@@ -123,9 +123,6 @@ def _process(pid: int, boot: float, ours: Mapping[str, int]) -> Process | None:
         namespaces=namespaces,
         root_is_ours=_root_is_ours(directory, namespaces, ours),
     )
-
-
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def _read(path: str, limit: int) -> bytes | None:
@@ -179,28 +176,6 @@ def _environment(directory: str) -> dict[str, str] | None:
 
 
 # --- texts of /proc ---------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class StatFields:
-    """What is taken from /proc/PID/stat."""
-
-    state: str
-    parent: int
-    flags: int
-    start_ticks: int
-
-
-def parse_stat(data: bytes) -> tuple[str, StatFields]:
-    """Return the name and the fields; the name may hold spaces, parentheses and newlines. Raise ValueError."""
-    head, closing, tail = data.rpartition(b")")
-    _, opening, name = head.partition(b"(")
-    fields = tail.split()
-    if not closing or not opening or len(fields) < 20:
-        raise ValueError("no process status")
-    return name.decode(errors="replace"), StatFields(
-        fields[0].decode(errors="replace"), int(fields[1]), int(fields[6]), int(fields[19])
-    )
 
 
 def parse_words(data: bytes) -> list[str]:

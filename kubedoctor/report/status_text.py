@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from kubedoctor.cluster.documents import ComponentStatus, Phase, State, Status
-from kubedoctor.cluster.status import Usage
+from kubedoctor.host.usage import Usage
 from kubedoctor.records import dataclass
 from kubedoctor.report.text import columns, duration, mebibytes, styled, visible
 

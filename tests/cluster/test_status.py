@@ -13,7 +13,7 @@ import pytest
 from kubedoctor.cluster.documents import ComponentStatus, PlaceStatus, PlannedPort, ProcessStatus
 from kubedoctor.cluster.identity import boot_id, identify
 from kubedoctor.cluster.paths import ClusterPaths
-from kubedoctor.cluster.status import existing, look, proportional_memory, usage
+from kubedoctor.cluster.status import existing, look
 from kubedoctor.errors import NotRunning
 from kubedoctor.jsonform import to_json
 
@@ -131,14 +131,3 @@ def test_a_plan_that_cannot_be_read_does_not_hide_the_status(cluster: ClusterPat
     cluster.place().plan.write_text("[1")
     record(cluster, keeper=me(), components=(component(),))
     assert look(cluster).phase == "ready"
-
-
-def test_usage_is_of_the_process_identified_only() -> None:
-    own = identify(os.getpid())
-    used = usage(own.pid, own.start_ticks)
-    assert used is not None
-    assert used.memory_bytes > 1 << 20
-    assert used.cpu_percent > 0
-    assert usage(own.pid, own.start_ticks + 1) is None
-    assert usage(0, 0) is None
-    assert (proportional_memory(own.pid) or 0) > 1 << 20

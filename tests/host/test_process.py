@@ -21,7 +21,6 @@ from kubedoctor.host.process import (
     our_namespaces,
     parse_cgroups,
     parse_environment,
-    parse_stat,
     parse_words,
     processes,
 )
@@ -166,21 +165,6 @@ def test_kernel_threads_are_told_from_processes() -> None:
 
 
 # --- texts of /proc ---------------------------------------------------------------------------------------------------
-
-STAT = b"%d (%b) S 41 7 7 0 -1 4194560 12 0 0 0 1 2 0 0 20 0 1 0 8123 2465792 214"
-
-
-@given(st.binary(max_size=15).filter(lambda name: b"\0" not in name))
-def test_a_name_may_hold_what_the_fields_are_parted_by(name: bytes) -> None:
-    found, fields = parse_stat(STAT % (812, name))
-    assert found == name.decode(errors="replace")
-    assert (fields.state, fields.parent, fields.start_ticks) == ("S", 41, 8123)
-
-
-@given(st.binary() | st.binary().map(lambda data: b"1 (" + data + b") " + data))
-def test_what_is_no_status_is_a_value_error(data: bytes) -> None:
-    with contextlib.suppress(ValueError):
-        parse_stat(data)
 
 
 @given(st.lists(st.binary(min_size=1).filter(lambda word: b"\0" not in word)))

@@ -4,7 +4,7 @@ import dataclasses
 from datetime import UTC, datetime
 
 from kubedoctor.cluster.documents import ComponentStatus, Exit, ProcessStatus, Status, StatusPlace
-from kubedoctor.cluster.status import Usage
+from kubedoctor.host.usage import Usage
 from kubedoctor.report.status_text import Seen, changes, render
 
 NOW = datetime(2026, 1, 1, 2, 14, tzinfo=UTC).timestamp()
