@@ -132,16 +132,22 @@ def test_names_cannot_steer_a_terminal() -> None:
     assert found.subject.isprintable()
 
 
-def test_three_hundred_certificates_are_read_in_time() -> None:
-    content = b"".join(CA.issue(f"leaf-{number}", f"host-{number}").pem for number in range(300))
-    parse_certificates(CA.pem, "warm")
-    begin = time.perf_counter()
-    assert len(parse_certificates(content, "many.crt")) == 300
-    assert time.perf_counter() - begin < 1.0  # 60 ms on an idle machine
+def test_three_hundred_certificates_take_three_times_as_long_as_a_hundred() -> None:
+    content = [CA.issue(f"leaf-{number}", f"host-{number}").pem for number in range(300)]
+
+    def seconds(count: int) -> float:
+        pem = b"".join(content[:count])
+        begin = time.thread_time()
+        assert len(parse_certificates(pem, "many.crt")) == count
+        return time.thread_time() - begin
+
+    seconds(1)  # the library is imported
+    few, many = (min(seconds(count) for _ in range(3)) for count in (100, 300))
+    assert many < 6 * few, (few, many)  # 20 ms and 60 ms
 
 
 def test_hostile_pem_takes_no_longer_than_its_length() -> None:
-    begin = time.perf_counter()
+    begin = time.thread_time()
     for line in (
         b"-----BEGIN A-----\n",
         b"-----BEGIN CERTIFICATE-----\n",
@@ -151,7 +157,7 @@ def test_hostile_pem_takes_no_longer_than_its_length() -> None:
     ):
         with pytest.raises(Malformed):
             parse_certificates(line * ((1 << 20) // len(line)), "x")
-    assert time.perf_counter() - begin < 5.0
+    assert time.thread_time() - begin < 5.0
 
 
 @settings(max_examples=200, deadline=None)

@@ -68,20 +68,20 @@ def test_what_is_no_document_is_malformed_and_says_where_but_not_what(content: b
 def test_aliases_cannot_blow_it_up() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
-    begin = time.perf_counter()
+    begin = time.thread_time()
     with pytest.raises(Malformed, match="more than 100000 values"):
         parse_document("\n".join(lines).encode(), "x")
-    assert time.perf_counter() - begin < 1
+    assert time.thread_time() - begin < 1
 
 
 @pytest.mark.parametrize(
     "piece", [b"[", b"{a: ", b"- ", b"? ", b"&a ", b"!", b"*", b"a:", b"'", b'"', b"%", b"a: b\n", b"|", b"- - &a *a\n"]
 )
 def test_a_megabyte_of_anything_ends_soon(piece: bytes) -> None:
-    begin = time.perf_counter()
+    begin = time.thread_time()
     with contextlib.suppress(Malformed):
         parse_document(piece * ((1 << 20) // len(piece)), "x")
-    assert time.perf_counter() - begin < 5
+    assert time.thread_time() - begin < 5
 
 
 # What is true, false or a number to Go and a text to PyYAML is left out.

@@ -103,7 +103,7 @@ def test_any_command_line_is_a_component_or_none(argv: list[str], executable: st
 
 
 def test_names_made_to_be_slow_are_not() -> None:
-    begin = time.monotonic()
+    begin = time.thread_time()
     for hostile in ("etcd" + "-1" * 50_000 + "!", "_1go_build_" + "a_" * 5_000 + "!", "-" * 100_000):
         assert component_name([hostile, f"--{hostile}"]) == ""
-    assert time.monotonic() - begin < 2
+    assert time.thread_time() - begin < 2
