@@ -3,7 +3,7 @@
 Recordings of faults are fixtures of other tests. They are made by running the tests of the faults with
 KUBEDOCTOR_RECORDINGS=DIRECTORY, in a namespace where nothing else is to be seen:
 
-    tests/fixtures/record tests/integration/faults/test_etcd.py
+    python tests/fixtures/record.py tests/integration/faults/test_etcd.py
 """
 
 from __future__ import annotations
