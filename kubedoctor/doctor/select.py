@@ -13,6 +13,7 @@ TAG = "tag:"
 
 KUBEADM = (
     "all",
+    "containerruntimeversion",
     "controlplanenodesready",
     "createjob",
     "coredns*",
