@@ -184,6 +184,9 @@ class Component:
     directories that a sandbox has for itself, at the same path as the machine's: below /run they are empty at every
     start, others are kept with the cluster's data. `images` are written to the file `archive`, before it starts.
     `ends`: it does its work and exits; it is ready when it has exited with 0.
+
+    `usable` holds before `ready` does, when the program answers those whom nothing has to be prepared for. `early`
+    ones start then already: when those they come after are usable.
     """
 
     name: str
@@ -203,6 +206,8 @@ class Component:
     kubeconfigs: tuple[Kubeconfig, ...] = ()
     ports: tuple[Port, ...] = ()
     after: tuple[str, ...] = ()
+    early: bool = False
+    usable: tuple[Probe, ...] = ()
     ready: tuple[Probe, ...] = (Probe(kind=ProbeKind.PROCESS),)
     stop: Stop = Stop()
     directories: tuple[str, ...] = ()

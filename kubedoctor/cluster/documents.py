@@ -102,6 +102,8 @@ class PlannedComponent:
     log: str = ""
     ports: tuple[PlannedPort, ...] = ()
     after: tuple[str, ...] = ()
+    early: bool = False  # starts when those it comes after are usable, not only when they are ready
+    usable: tuple[PlannedProbe, ...] = ()
     ready: tuple[PlannedProbe, ...] = ()
     stop_signal: str = "SIGTERM"
     stop_timeout: float = 5.0

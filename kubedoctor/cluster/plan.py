@@ -148,7 +148,7 @@ def make_plan(
     wanted: Wanted,
     chosen: Mapping[str, ChosenBinary],
     *,
-    flags_of: Callable[[str], frozenset[str]],
+    flags_of: Callable[[str, Sequence[str]], frozenset[str]],
     rejects: Callable[[str, Sequence[str]], str | None],
     gates_of: Callable[[str], frozenset[str]] = listed_gates,
     tools: Mapping[str, ChosenBinary] | None = None,
@@ -169,7 +169,8 @@ def make_plan(
     refuses: dict[str, Callable[[list[str]], str | None] | None] = {}
     for name, component in wanted.components.items():
         binary = ready[name]
-        known = frozenset() if binary.pending else flags_of(binary.path)
+        is_asked = component.flags and not binary.pending
+        known = flags_of(binary.path, component.arguments) if is_asked else frozenset()
         # Who told its version answers instead of starting; another program might do what it is asked about.
         asks = bool(binary.version) and not binary.pending
         refuses[name] = _refuses(rejects, binary.path, component) if asks else None
@@ -283,6 +284,8 @@ def _planned(
         log=config.log(f"{component.name}.log"),
         ports=planned_ports(config, component, bound),
         after=tuple(name for name in component.after if name in wanted.components),
+        early=component.early,
+        usable=tuple(planned_probe(config, component, probe, api) for probe in component.usable),
         ready=tuple(planned_probe(config, component, probe, api) for probe in component.ready),
         stop_signal=component.stop.signal,
         stop_timeout=component.stop.timeout,

@@ -7,7 +7,8 @@ import os
 import re
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from kubedoctor.cluster.documents import PlannedProbe
 from kubedoctor.cluster.http import Connection, tls_context
@@ -33,6 +34,7 @@ class Verdict:
     ready: bool
     answered: bool
     message: str
+    usable: bool = False
 
 
 class Question:
@@ -126,14 +128,30 @@ def _explain(status: int, body: str) -> str:
     return f"HTTP {status}"
 
 
+def _all(questions: Sequence[Question]) -> Verdict:
+    answered = False
+    for question in questions:
+        verdict = question.ask()
+        if not verdict.ready:
+            return Verdict(ready=False, answered=answered or verdict.answered, message=verdict.message)
+        answered = True
+    return Verdict(ready=True, answered=True, message="")
+
+
 class Prober(threading.Thread):
     """Asks all questions of one process of a component, again and again, and reports every change.
 
     *report* is called in this thread with each verdict that differs from the last one.
     """
 
-    def __init__(self, probes: tuple[PlannedProbe, ...], report: Callable[[Verdict], None]) -> None:
+    def __init__(
+        self,
+        probes: tuple[PlannedProbe, ...],
+        report: Callable[[Verdict], None],
+        usable: tuple[PlannedProbe, ...] = (),
+    ) -> None:
         super().__init__(daemon=True)
+        self._first = [Question(probe) for probe in usable]
         self._questions = [Question(probe) for probe in probes]
         self._report = report
         self._ended = threading.Event()
@@ -152,17 +170,20 @@ class Prober(threading.Thread):
             rounds = 0 if was_ready else rounds + 1
             impatient = INTERVAL_STARTING if rounds < ROUNDS_UNTIL_LONG else INTERVAL_LONG
             self._ended.wait(INTERVAL_READY if last is not None and last.ready else impatient)
-        for question in self._questions:
+        for question in [*self._first, *self._questions]:
             question.close()
 
     def _round(self) -> Verdict:
-        answered = False
-        for question in self._questions:
-            verdict = question.ask()
+        if self._first:
+            verdict = _all(self._first)
             if not verdict.ready:
-                return Verdict(ready=False, answered=answered or verdict.answered, message=verdict.message)
-            answered = True
-        return Verdict(ready=True, answered=True, message="")
+                return verdict
+            for question in self._first:
+                question.close()
+            self._first = []
+            return replace(verdict, ready=False, usable=True)
+        verdict = _all(self._questions)
+        return replace(verdict, usable=True)
 
     def end(self) -> None:
         """Ask no more; does not wait for a question under way."""

@@ -30,6 +30,7 @@ class Running:
     log_start: int = 0  # size of its log when the process was started: what stands before is of earlier ones
     generation: int = 0  # of the process, so that a late verdict on an earlier one is dropped
     prober: Prober | None = None
+    usable: bool = False  # the process does part of its work
     was_ready: bool = False  # since the supervisor started or the component was last asked to start
     exits: deque[float] = field(default_factory=deque)  # monotonic times of unwanted ends
     retry_at: float | None = None
@@ -38,6 +39,7 @@ class Running:
     def begins(self) -> None:
         """Take note that a new process is about to be started."""
         self.generation += 1
+        self.usable = False
         try:
             self.log_start = Path(self.plan.log).stat().st_size
         except OSError:
@@ -45,7 +47,7 @@ class Running:
 
     def ended(self) -> None:
         """Take note that the process is gone."""
-        self.pid, self.kill_at = 0, None
+        self.pid, self.kill_at, self.usable = 0, None, False
         if self.prober is not None:
             self.prober.end()
             self.prober = None

@@ -109,8 +109,8 @@ class Supervisor:
 
     def _missing(self, running: Running) -> list[str]:
         """Return the components it comes after that do not work now."""
-        known = (name for name in running.plan.after if name in self._running)
-        return [name for name in known if self._running[name].state not in WELL]
+        known = (self._running[name] for name in running.plan.after if name in self._running)
+        return [one.plan.name for one in known if one.state not in WELL and not (running.plan.early and one.usable)]
 
     def _start(self, running: Running) -> None:
         running.begins()
@@ -132,6 +132,7 @@ class Supervisor:
         running.prober = Prober(
             running.plan.ready,
             lambda verdict: self._post(lambda: self._heard(running, generation, verdict)),
+            usable=running.plan.usable,
         )
         running.prober.start()
 
@@ -139,6 +140,7 @@ class Supervisor:
         """Take in what a prober found, unless its process is of the past."""
         if generation != running.generation or running.state not in (State.STARTING, State.READY):
             return
+        running.usable = verdict.usable
         if verdict.ready:
             running.state, running.was_ready = State.READY, True
             self._tell(running, "")
@@ -225,7 +227,7 @@ class Supervisor:
     def _api_is_ready(self) -> bool:
         api = self._plan.api
         servers = (r for r in self._running.values() if api and any(port.inside == api.port for port in r.plan.ports))
-        return any(running.state is State.READY for running in servers)
+        return any(running.state is State.READY or running.usable for running in servers)
 
     # --- talking with the keeper --------------------------------------------------------------------------------------
 

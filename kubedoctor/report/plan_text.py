@@ -62,9 +62,8 @@ def _component(plan: Plan, component: PlannedComponent, binary: ChosenBinary | N
     head = f"  {component.name:<{_NAME}}{component.version or '-':<{_VERSION}}"
     lines = [head + where] if len(head + where) <= WIDTH else [head.rstrip(), f"    {where}"]
     if component.after:
-        lines.append(
-            f"    starts when {' and '.join(component.after)} {'is' if len(component.after) == 1 else 'are'} ready"
-        )
+        be, how = "is" if len(component.after) == 1 else "are", "usable" if component.early else "ready"
+        lines.append(f"    starts when {' and '.join(component.after)} {be} {how}")
     lines += [f"    {_port(port, published=plan.place_kind == 'sandbox')}" for port in component.ports]
     lines += [f"    {_flag(component, flag):<44}  {origin}" for flag, origin in _changed(component).items()]
     lines += [f"    {name}={value}" for name, value in component.env.items() if (name, value) not in common]

@@ -27,6 +27,12 @@ ETCD_PORT = 2379
 ISSUER = "https://kubernetes.default.svc"
 TRACING_FILE = "apiserver-tracing.json"
 
+USABLE = (
+    "/readyz?exclude=poststarthook/rbac/bootstrap-roles"
+    "&exclude=poststarthook/scheduling/bootstrap-system-priority-classes"
+)
+"""Both of these look only once a second whether they are done; nodes and administrators need no role of theirs."""
+
 STOP_SECONDS = 1.5
 """On SIGTERM it waits for watches to end; its data is in etcd, so SIGKILL after this long loses nothing."""
 
@@ -68,6 +74,7 @@ def apiserver(config: ClusterConfig) -> Component:
             ),
         ),
         after=("etcd",),
+        usable=(Probe(kind=ProbeKind.API, port="https", path=USABLE),),
         ready=(Probe(kind=ProbeKind.API, port="https", path="/readyz"),),
         stop=Stop(timeout=STOP_SECONDS),
     )

@@ -96,6 +96,7 @@ def kubelet(config: ClusterConfig) -> Component:
         data=() if on_host else (config.private(ROOT),),
         cleanup=tuple(_traces(config)),
         after=("kube-apiserver", "containerd"),
+        early=is_known_to_authorizer(config),  # else it needs a role, which is there when the API is ready
         ready=(
             Probe(kind=ProbeKind.HTTP, port="health", path="/healthz"),
             Probe(
@@ -109,6 +110,16 @@ def kubelet(config: ClusterConfig) -> Component:
 def enforces_limits(config: ClusterConfig) -> bool:
     """Return whether pods have cgroups, and what they are limited to holds: an ordinary user's cannot be written."""
     return config.cgroups_per_qos and not config.in_user_namespace
+
+
+def is_known_to_authorizer(config: ClusterConfig) -> bool:
+    """Return whether the Node authorizer speaks for nodes; with a configuration of the user's own nobody knows."""
+    return not config.authorization_config and "Node" in authorization_modes(config)
+
+
+def authorization_modes(config: ClusterConfig) -> set[str]:
+    """Return the names of what the API server asks whether somebody may do something."""
+    return {mode.strip() for mode in config.authorization_mode.split(",")}
 
 
 def _node_address(config: ClusterConfig) -> str | None:

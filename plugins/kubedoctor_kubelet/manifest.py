@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kubedoctor import ClusterConfig, Manifest
-from kubedoctor_kubelet.component import enforces_limits
+from kubedoctor_kubelet.component import authorization_modes, enforces_limits, is_known_to_authorizer
 
 GROUP = "rbac.authorization.k8s.io"
 POLICIES = "admissionregistration.k8s.io/v1"
@@ -19,8 +19,7 @@ def rights(config: ClusterConfig) -> list[Manifest]:
 
     The role is Kubernetes' own. It is broader than what the Node authorizer allows: each node may read every secret.
     """
-    modes = {mode.strip() for mode in config.authorization_mode.split(",")}
-    if config.authorization_config or "Node" in modes or "RBAC" not in modes:
+    if config.authorization_config or is_known_to_authorizer(config) or "RBAC" not in authorization_modes(config):
         return []
     return [
         Manifest(

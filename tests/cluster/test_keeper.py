@@ -14,7 +14,7 @@ from support.places import fake, kept, plan_of, write_plan
 
 from kubedoctor.cluster import bringup, teardown
 from kubedoctor.cluster import place as places
-from kubedoctor.cluster.documents import Event, Reach
+from kubedoctor.cluster.documents import Event, PlannedProbe, Reach
 from kubedoctor.cluster.identity import ProcessIdentity, is_alive, open_process, send, wait_gone
 from kubedoctor.cluster.launch import EarlyKeeper
 from kubedoctor.cluster.paths import ClusterPaths, PlacePaths
@@ -129,6 +129,17 @@ def test_waiting_component_says_what_for(place: PlacePaths) -> None:
         run.until(lambda event: event.message == "/healthz: fake/hook")
         states = {status.name: (status.state, status.reason) for status in run.status().components}
     assert states == {"never": ("starting", "/healthz: fake/hook"), "later": ("waiting", "waits for never")}
+
+
+def test_early_component_starts_when_what_it_comes_after_is_usable(place: PlacePaths) -> None:
+    usable = (PlannedProbe(kind="tcp", address="127.0.0.1", port=18001),)
+    server = fake(place, "server", 18001, "--never-ready", usable=usable)
+    early = fake(place, "early", 18002, after=("server",), early=True)
+    later = fake(place, "later", 18003, after=("server",))
+    with kept(place, plan_of(place, server, early, later)) as run:
+        run.until_state("early", "ready")
+        states = {status.name: status.state for status in run.status().components}
+    assert states == {"server": "starting", "early": "ready", "later": "waiting"}
 
 
 def test_end_of_the_lifeline_before_release_ends_everything(place: PlacePaths) -> None:
