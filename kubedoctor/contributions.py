@@ -145,6 +145,27 @@ def check_shape(plugin: Plugin, item: object, *, key: str | None = None) -> None
                 )
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A component whose shape has been checked, with copies of what can be changed in place."""
+
+    component: Component
+    mappings: tuple[dict[str, Any], ...]
+
+    @classmethod
+    def of(cls, component: Component) -> Seen:
+        """Return *component* as it is now."""
+        return cls(component, cls._mappings(component))
+
+    def is_still(self, component: object) -> bool:
+        """Return whether *component* is this very one, unchanged."""
+        return component is self.component and self._mappings(self.component) == self.mappings
+
+    @staticmethod
+    def _mappings(component: Component) -> tuple[dict[str, Any], ...]:
+        return (dict(component.flags), dict(component.env), dict(component.links))
+
+
 def origins_after(
     origins: Mapping[tuple[str, str], str],
     before: Mapping[str, Mapping[str, FlagValue]],

@@ -26,6 +26,7 @@ from kubedoctor.contributions import (
     OURS,
     Plugin,
     PluginProblem,
+    Seen,
     check_shape,
     failure,
     items,
@@ -136,6 +137,7 @@ class Manager:
                 origins |= {(component.name, flag): plugin.origin for flag in component.flags}
         for plugin, call in self._implementations("kubedoctor_modify_components"):
             before = {name: dict(component.flags) for name, component in components.items()}
+            seen = {name: Seen.of(component) for name, component in components.items()}
             with naming(plugin, "kubedoctor_modify_components"):
                 result = call(config=config, components=components)
             if result is not None:
@@ -145,7 +147,8 @@ class Manager:
                     f"but returned {type(result).__name__}",
                 )
             for name, component in components.items():
-                check_shape(plugin, component, key=name)
+                if name not in seen or not seen[name].is_still(component):  # to look at all of them takes 20 ms
+                    check_shape(plugin, component, key=name)
             origins = origins_after(origins, before, components, plugin.origin)
         return Gathered(components=components, origins=origins)
 

@@ -351,6 +351,10 @@ def misses(components: dict[str, Component]) -> None:
     del components["kube-proxy"]
 
 
+def spoils_a_flag(components: dict[str, Any]) -> None:
+    components["a"].flags["odd"] = object()
+
+
 @pytest.mark.parametrize(
     ("modify", "message"),
     [
@@ -364,6 +368,11 @@ def test_a_modification_gone_wrong_names_the_plugin(modify: Callable[..., Any], 
     with pytest.raises(PluginError) as raised:
         manager(acme=plugin(components=lambda: [component("a")], modify_components=modify)).components(CONFIG)
     assert raised.value.message == f"plugin acme (acme-kubedoctor 0.3): kubedoctor_modify_components {message}"
+
+
+def test_what_was_spoilt_in_place_is_noticed_too() -> None:
+    with pytest.raises(PluginError, match=r"plugin acme .*: a: object has no JSON form"):
+        manager(acme=plugin(components=lambda: [component("a")], modify_components=spoils_a_flag)).components(CONFIG)
 
 
 def test_what_a_plugin_tells_the_user_is_told_as_it_is() -> None:
