@@ -86,7 +86,7 @@ class PluginUnderTest:
             config,
             wanted,
             {name: PlannedBinary(path=f"/bin/{binary}") for name, binary in wanted.binaries.items()},
-            flags_of=lambda _: frozenset(),
+            flags_of=lambda _, __: frozenset(),
             rejects=lambda _path, _words: None,
         )
 

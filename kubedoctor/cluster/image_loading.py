@@ -48,6 +48,7 @@ class Images:
     """The images of one running place."""
 
     _ctr: tuple[str, ...]  # up to the command
+    _import: tuple[str, ...]  # the command that loads what it reads from the file named last
     _root: int | None  # descriptor of the sandbox's root directory
     _made: str  # archive of the images made of binaries
 
@@ -57,7 +58,7 @@ class Images:
         Raise UsageError when containerd finds the archive damaged, KubedoctorError when it fails otherwise.
         """
         before = set() if archive.images is not None else {name for name, _ in self._stored()}
-        argv = [*self._ctr, "images", "import", "-"]
+        argv = [*self._ctr, *self._import, "-"]
         os.lseek(file.fileno(), 0, os.SEEK_SET)  # what a buffered file says of its place is not where the kernel is
         with subprocess.Popen(
             argv, stdin=file, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, pass_fds=self._passed, text=True
@@ -149,7 +150,7 @@ def images_of(cluster: ClusterPaths, status: Status) -> Iterator[Images]:
         ctr = tuple(f"/proc/self/fd/{root}{word}" if at and ctr[at - 1] == "--address" else word
                     for at, word in enumerate(ctr))  # fmt: skip
     try:
-        yield Images(ctr, root, loader.argv[-1])
+        yield Images(ctr, loader.argv[len(ctr) : -1], root, loader.argv[-1])
     finally:
         if root is not None:
             os.close(root)

@@ -18,7 +18,7 @@ from kubedoctor.cluster.cleanup.run import take
 from kubedoctor.cluster.documents import Plan
 from kubedoctor.cluster.files import make_directory, write_atomically
 from kubedoctor.cluster.images import write_archive
-from kubedoctor.cluster.paths import ClusterPaths
+from kubedoctor.cluster.paths import ClusterPaths, cache
 from kubedoctor.cluster.plan import Wanted, components, make_plan
 from kubedoctor.components import Cleanup, Trace
 from kubedoctor.config import ClusterConfig, PlaceKind
@@ -103,7 +103,7 @@ def plan_of(config: ClusterConfig, choice: Choice, bound: Mapping[str, int], *, 
         config,
         choice.wanted,
         choice.binaries,
-        flags_of=lambda path: known_flags(path, remember=remember),
+        flags_of=lambda path, subcommand: known_flags(path, subcommand, remember=remember),
         rejects=rejects,
         tools=choice.tools,
         bound=bound,
@@ -176,7 +176,8 @@ def write_all(config: ClusterConfig, choice: Choice, plan: Plan, record: cluster
             _link(Path(link), binary)
     for wanted in choice.wanted.components.values():
         if wanted.archive:
-            write_archive(Path(wanted.archive), wanted.images, {name: tool.path for name, tool in choice.tools.items()})
+            tools = {name: tool.path for name, tool in choice.tools.items()}
+            write_archive(Path(wanted.archive), wanted.images, tools, kept=cache() / "images")
     if paths.merged.exists():
         from kubedoctor.cluster.kubeconfig_merge import refresh  # brings PyYAML, which a first `up` need not pay for
 

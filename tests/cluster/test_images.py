@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
+import os
+import shutil
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -80,6 +83,33 @@ def test_the_same_binaries_give_the_same_archive_and_are_not_read_again(
     target.with_name("images.tar.made-of").unlink()
     assert write_archive(target, [PAUSE], binaries)
     assert target.read_bytes() == before
+
+
+def test_clusters_share_an_archive_and_one_that_is_removed_takes_nothing_from_the_other(
+    tmp_path: Path, binaries: dict[str, str]
+) -> None:
+    first, second = tmp_path / "one" / "images.tar", tmp_path / "two" / "images.tar"
+    for target in (first, second):
+        assert write_archive(target, [PAUSE], binaries, kept=tmp_path / "kept")
+    assert first.stat().st_ino == second.stat().st_ino
+    assert not write_archive(second, [PAUSE], binaries, kept=tmp_path / "kept")
+    shutil.rmtree(tmp_path / "kept")
+    shutil.rmtree(first.parent)
+    assert image(blobs(second), PAUSE.name)[1]
+
+
+@pytest.mark.parametrize("problem", [errno.EXDEV, errno.EPERM, errno.EMLINK])
+def test_where_files_cannot_be_shared_the_archive_is_copied(
+    tmp_path: Path, binaries: dict[str, str], monkeypatch: pytest.MonkeyPatch, problem: int
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(problem, "refused")
+
+    monkeypatch.setattr(os, "link", refuse)
+    target = tmp_path / "one" / "images.tar"
+    assert write_archive(target, [PAUSE], binaries, kept=tmp_path / "kept")
+    assert image(blobs(target), PAUSE.name)[1]
+    assert sorted(path.name for path in target.parent.iterdir()) == ["images.tar", "images.tar.made-of"]
 
 
 def test_another_binary_makes_another_archive(tmp_path: Path, binaries: dict[str, str]) -> None:

@@ -53,7 +53,7 @@ def test_without_an_api_server_there_is_no_api_and_no_manifest() -> None:
         configuration(),
         wanted,
         {"sidecar": Binary("/bin/sidecar", "")},
-        flags_of=lambda path: frozenset(),
+        flags_of=lambda path, _: frozenset(),
         rejects=lambda path, words: None,
     )
     assert made.api is None
@@ -241,7 +241,7 @@ def test_probe_of_a_port_that_is_not_there_blames_the_plugin() -> None:
             configuration(),
             wanted,
             {"sick": Binary("/bin/sick", "")},
-            flags_of=lambda path: frozenset(),
+            flags_of=lambda path, _: frozenset(),
             rejects=lambda path, words: None,
         )
 
@@ -249,7 +249,7 @@ def test_probe_of_a_port_that_is_not_there_blames_the_plugin() -> None:
 def test_missing_binary_is_named() -> None:
     wanted = components(configuration(), bundled())
     with pytest.raises(PlanError, match="there is no binary for etcd"):
-        make_plan(configuration(), wanted, {}, flags_of=lambda path: frozenset(), rejects=lambda path, words: None)
+        make_plan(configuration(), wanted, {}, flags_of=lambda path, _: frozenset(), rejects=lambda path, words: None)
 
 
 def test_third_party_component_is_planned_like_ours() -> None:
@@ -267,7 +267,7 @@ def test_third_party_component_is_planned_like_ours() -> None:
         configuration(),
         wanted,
         {"sidecar": Binary("/bin/sidecar", "v1.0.0")},
-        flags_of=lambda path: frozenset({"listen", "quiet", "colour"}),
+        flags_of=lambda path, _: frozenset({"listen", "quiet", "colour"}),
         rejects=lambda path, words: None,
         bound={"sidecar.web": 31000},
     )

@@ -11,7 +11,7 @@ from kubedoctor.errors import ConfigError, PlanError
 FLAGS = {"v", "vmodule", "bind-address", "secure-port", "audit-log-path", "event-ttl", "version"}
 
 
-def knows_some(path: str) -> frozenset[str]:
+def knows_some(path: str, subcommand: Sequence[str]) -> frozenset[str]:
     return frozenset(FLAGS) if path.endswith("kube-scheduler") else frozenset()
 
 

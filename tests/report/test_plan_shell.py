@@ -52,7 +52,7 @@ def test_note_cannot_leave_its_comment() -> None:
         config,
         wanted,
         binaries_for(wanted),
-        flags_of=lambda path: frozenset({"name"}) if path.endswith("etcd") else frozenset(),
+        flags_of=lambda path, _: frozenset({"name"}) if path.endswith("etcd") else frozenset(),
         rejects=takes_everything,
     )
     text = plan_shell(made, config, wanted.certificates, kubeconfigs=wanted.kubeconfigs)

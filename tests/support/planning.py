@@ -92,7 +92,7 @@ def binaries_for(wanted: Wanted, kubernetes: str = "v1.37.2") -> dict[str, Binar
     }
 
 
-def knows_everything(path: str) -> frozenset[str]:
+def knows_everything(path: str, subcommand: Sequence[str]) -> frozenset[str]:
     return frozenset()
 
 
@@ -102,7 +102,7 @@ def takes_everything(path: str, words: Sequence[str]) -> str | None:
 
 def plan(
     *,
-    flags_of: Callable[[str], frozenset[str]] = knows_everything,
+    flags_of: Callable[[str, Sequence[str]], frozenset[str]] = knows_everything,
     rejects: Callable[[str, Sequence[str]], str | None] = takes_everything,
     kubernetes_version: str = "v1.37.2",
     layers: Mapping[str, str] | None = None,

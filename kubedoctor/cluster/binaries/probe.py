@@ -96,20 +96,24 @@ def version_of(path: str, name: str = "", *, remember: bool = True) -> str:
     return version
 
 
-def known_flags(path: str, *, remember: bool = True) -> frozenset[str]:
-    """Return the flags that `--help` lists, without dashes; empty when it lists none. Deprecated ones are hidden."""
-    known = recall(path).get("flags")
+def known_flags(path: str, subcommand: Sequence[str] = (), *, remember: bool = True) -> frozenset[str]:
+    """Return the flags that `--help` lists, without dashes; empty when it lists none. Deprecated ones are hidden.
+
+    Of a program with subcommands, *subcommand* is asked for its own.
+    """
+    key = " ".join(("flags", *subcommand))
+    known = recall(path).get(key)
     if isinstance(known, list):
         return frozenset(map(str, known))
     try:
-        done = ask([path, "--help"])
+        done = ask([path, *subcommand, "--help"])
     except OSError as problem:
         raise KubedoctorError(f"`{path}` cannot be run: {problem.strerror}") from problem
     except subprocess.TimeoutExpired:
         raise KubedoctorError(f"`{path} --help` did not end within {TIMEOUT:.0f} s") from None
     flags = frozenset(_FLAG.findall(done.stdout))
     if flags and remember:
-        keep(path, {"flags": sorted(flags)})
+        keep(path, {key: sorted(flags)})
     return flags
 
 

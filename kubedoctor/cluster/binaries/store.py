@@ -161,12 +161,16 @@ def prune(kept: Iterable[tuple[str, str]], *, dry_run: bool = False) -> list[Ent
 
 
 def _sweep() -> None:
-    """Remove partial downloads, abandoned builds and answers of binaries, unless someone works on them."""
+    """Remove partial downloads, abandoned builds and answers of binaries, unless someone works on them, and images.
+
+    The archives of images are made anew where they are missing; a cluster has a link of its own to the one it uses.
+    """
     for leftover in [*(cache() / "download").glob("*"), *(cache() / "build").glob("*")]:
         with _if_free(leftover.name.partition("~")[0]) as free:
             if free:
                 shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
-    shutil.rmtree(cache() / "probes", ignore_errors=True)
+    for derived in ("probes", "images"):
+        shutil.rmtree(cache() / derived, ignore_errors=True)
 
 
 @contextlib.contextmanager

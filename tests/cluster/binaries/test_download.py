@@ -278,6 +278,7 @@ def link(name: str, target: str) -> tarfile.TarInfo:
         (b"not an archive", "is not an archive that can be read"),
         (b"", "is not an archive that can be read"),
     ],
+    ids=["link", "other", "cut off", "no archive", "empty"],  # an archive holds the time it was made at
 )
 def test_archive_that_is_not_what_it_should_be_is_refused(
     mirror: Mirror, cache: Path, content: bytes, why: str

@@ -148,6 +148,15 @@ def test_flags_of_kubernetes_are_those_at_the_beginning_of_lines(program: Progra
     assert asked(path) == 1
 
 
+def test_a_subcommand_is_asked_for_flags_of_its_own(program: Program) -> None:
+    path = str(
+        program("ctr", body='[ "$1 $2" = "images import" ] && echo "   --local  import" || echo "   --debug  more"')
+    )
+    for _ in range(2):
+        assert known_flags(path, ("images", "import")) == {"local"}
+        assert known_flags(path) == {"debug"}
+
+
 def test_flags_of_etcd_are_read_from_its_own_form(program: Program) -> None:
     path = program("etcd", body=f"cat >&2 <<'EOF'\n{ETCD_HELP}\nEOF")
     assert known_flags(str(path)) == {"name", "memory-mlock"}
