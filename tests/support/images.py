@@ -15,6 +15,8 @@ from kubedoctor.errors import KubedoctorError
 
 PROBE = Image(name="docker.io/library/probe:latest", binary="probe", path="/probe")
 """Its commands are those of probe.go beside this file."""
+TAR = Image(name="docker.io/library/tar:latest", binary="probe", path="/bin/tar")
+"""The same program, where `kubectl cp` finds it."""
 
 
 def probe_binary() -> str:
@@ -28,8 +30,8 @@ def probe_binary() -> str:
         pytest.fail(f"no probe: {problem.message}; {problem.hint}", pytrace=False)
 
 
-def probe_archive(directory: Path) -> Path:
-    """Return an archive with the probe."""
+def probe_archive(directory: Path, *others: Image) -> Path:
+    """Return an archive with the probe, and with *others* that are made of it."""
     archive = directory / "probe.tar"
-    write_archive(archive, [PROBE], {PROBE.binary: probe_binary()})
+    write_archive(archive, [PROBE, *others], {PROBE.binary: probe_binary()})
     return archive

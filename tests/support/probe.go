@@ -2,6 +2,7 @@
 package main
 
 import (
+	"archive/tar"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -10,7 +11,9 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -104,9 +107,27 @@ func main() {
 	case "serve": // serve ADDRESS: the host's name to whoever asks, and a line for each to its log
 		name, _ := os.Hostname()
 		fmt.Println("hello")
-		fail(http.ListenAndServe(os.Args[2], http.HandlerFunc(func(out http.ResponseWriter, _ *http.Request) {
+		fail(http.ListenAndServe(os.Args[2], http.HandlerFunc(func(out http.ResponseWriter, asked *http.Request) {
+			fmt.Println("asked for", asked.URL.Path)
 			fmt.Fprintln(out, name)
 		})))
+	case "cf": // cf - FILE: what `kubectl cp` has tar do, to get one file
+		content, problem := os.ReadFile(os.Args[3])
+		fail(problem)
+		archive := tar.NewWriter(os.Stdout)
+		fail(archive.WriteHeader(&tar.Header{Name: strings.TrimLeft(os.Args[3], "/"), Mode: 0o644, Size: int64(len(content))}))
+		_, problem = archive.Write(content)
+		fail(problem)
+		fail(archive.Close())
+	case "-xmf": // -xmf - -C DIRECTORY: and to put one there
+		archive := tar.NewReader(os.Stdin)
+		header, problem := archive.Next()
+		fail(problem)
+		content, problem := io.ReadAll(archive)
+		fail(problem)
+		fail(os.WriteFile(filepath.Join(os.Args[len(os.Args)-1], header.Name), content, 0o644))
+		_, problem = io.Copy(io.Discard, os.Stdin)
+		fail(problem)
 	case "eat": // memory, until it is killed
 		var kept [][]byte
 		for {
