@@ -66,6 +66,7 @@ def test_up_that_is_asked_to_end_takes_everything_along(cli: Kubedoctor, number:
     cli.ok("up", *ETCD)
 
 
+@pytest.mark.timeout(300)  # ten starts
 def test_interrupt_at_any_moment_is_no_crash(cli: Kubedoctor) -> None:
     generator = random.Random(7)
     for moment in [0.01, 0.03, 0.06, *(generator.uniform(0, 0.8) for _ in range(7))]:
@@ -74,13 +75,22 @@ def test_interrupt_at_any_moment_is_no_crash(cli: Kubedoctor) -> None:
             up.wait(moment)
         up.send_signal(signal.SIGINT)
         _, said = up.communicate(timeout=60)
-        if moment > 0.05:  # before, it is the interpreter's own start that is interrupted
+        if not was_starting(said):
             assert up.returncode in (0, 130, -signal.SIGINT), said
-            assert "Traceback" not in said, moment
+            assert "Traceback" not in said, said
         if up.returncode == 0:
             cli.ok("down")
-        assert wait_free(place_of(cli), 5)
+        assert wait_free(place_of(cli), 20)
         assert processes(cli.home) == [], moment
+
+
+def was_starting(said: str) -> bool:
+    """Return whether it was the interpreter's own start that was interrupted: it had not come to our `main`.
+
+    How long that takes on a busy machine nobody knows.
+    """
+    ours = re.search(r", in main$|^Exception ignored", said, re.MULTILINE)
+    return "KeyboardInterrupt" in said and ours is None
 
 
 def test_interrupted_up_leaves_what_runs_where_it_was_told_to_keep_it(cli: Kubedoctor) -> None:
