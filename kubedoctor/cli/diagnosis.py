@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from kubedoctor.doctor.documents import Report
     from kubedoctor.targets import Target
 
-SECONDS = 0.6
-"""Whoever waits for an error waits no longer than that for its cause; the checks need 0.3 on a quiet machine."""
+SECONDS = 2.0
+"""Whoever waits for an error waits no longer than that for its cause; the checks need 0.3 on a quiet machine, and more
+on one that has too much to do, as where things fail."""
 
 LATER = ("not-ready", "not-working", "not-answering", "unhealthy", "socket-missing")
 """Problems that say no more than what is known already: that it does not run."""

@@ -111,6 +111,17 @@ def test_data_that_another_etcd_uses_is_found_before_anything_starts(cli: Kubedo
     assert f"(pid {pids(cli, '--name', 'other')['etcd']}," in seen.message("etcd.data-dir-in-use")
 
 
+def test_an_up_that_fails_names_what_the_checks_of_the_dead_component_find(cli: Kubedoctor, tmp_path: Path) -> None:
+    data = str(tmp_path / "data")
+    cli.ok("up", "--name", "other", *ETCD, env={"ETCD_DIR": data})
+    failed = cli("up", *ETCD, "--timeout", "5", env={"ETCD_DIR": data})
+    assert failed.status == 1
+    assert "error: etcd is not ready after 5 s" in failed.err
+    assert f"(pid {pids(cli, '--name', 'other')['etcd']}," in failed.err
+    assert f"has locked the data in {data}, and etcd of plan of cluster local cannot use it" in failed.err
+    assert "explain etcd.data-dir-in-use" in failed.err
+
+
 def test_a_stopped_etcd_is_told_from_a_dead_one(cli: Kubedoctor) -> None:
     cli.ok("up", *ETCD)
     etcd = pids(cli)["etcd"]
