@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import subprocess
 from pathlib import Path
@@ -16,7 +17,7 @@ def snapshot(home: Path) -> dict[str, frozenset[str]]:
         "processes": frozenset(processes(home)),
         "mounts": frozenset(Path("/proc/self/mountinfo").read_text().splitlines()),
         "interfaces": frozenset(path.name for path in Path("/sys/class/net").iterdir()),
-        "cgroups": frozenset(str(path) for path in _cgroups()),
+        "cgroups": frozenset(_cgroups(home)),
         "routes": frozenset(Path("/proc/net/route").read_text().splitlines()),
         "sysvipc": frozenset(
             line.split()[0] for name in ("shm", "sem", "msg") for line in _lines(f"/proc/sysvipc/{name}")[1:]
@@ -74,10 +75,27 @@ def processes(home: Path) -> list[str]:
     return found
 
 
-def _cgroups() -> list[Path]:
-    """Return the groups of our naming; `os.walk` passes over those that disappear while it looks."""
-    found = (Path(upper, name) for upper, names, _ in os.walk(CGROUPS) for name in names)
-    return [path for path in found if path.name.startswith("kubedoctor-")]
+def _cgroups(home: Path) -> list[str]:
+    """Return the groups of our naming, but for those of clusters that run elsewhere, beside the test.
+
+    A group is made and removed by its keeper: who was there before or after a look has all that were seen.
+    """
+    others = _marks_of_others(home)
+    # `os.walk` passes over those that disappear while it looks.
+    found = [Path(upper, name) for upper, names, _ in os.walk(CGROUPS) for name in names]
+    others |= _marks_of_others(home)
+    ours = (path for path in found if path.name.startswith("kubedoctor-"))
+    return [str(path) for path in ours if path.name.rpartition("-")[2] not in others]
+
+
+def _marks_of_others(home: Path) -> set[str]:
+    """Return how the groups of places end whose keepers run, and whose directories are not below *home*."""
+    places = set()
+    for directory in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            words = (directory / "cmdline").read_bytes().split(b"\0")
+            places |= {word for word in words if b"/places/" in word and not word.startswith(os.fsencode(home) + b"/")}
+    return {hashlib.sha256(place).hexdigest()[:8] for place in places}  # ClusterConfig.node_cgroup
 
 
 def _sysctls() -> list[str]:
