@@ -201,9 +201,8 @@ def test_limits_are_changed_only_where_they_hold(node: Kubedoctor, owner: Owner)
     applied(node, pod("sized", "wait", container={"resources": {"limits": {"memory": "64Mi", "cpu": "100m"}}}))
     ready(node, "pod/sized")
     kubelet = identity_of(node, "kubelet")
-    larger = {
-        "spec": {"containers": [{"name": "c", "resources": dict.fromkeys(("requests", "limits"), {"memory": "80Mi"})}]}
-    }
+    more = {"requests": {"memory": "80Mi"}, "limits": {"memory": "80Mi"}}
+    larger = {"spec": {"containers": [{"name": "c", "resources": more}]}}
     done = kubectl(node, "patch", "pod", "sized", "--subresource=resize", "--patch", json.dumps(larger))
     if owner.is_root:
         assert done.status == 0, done.err

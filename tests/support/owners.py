@@ -90,9 +90,9 @@ class Grounds:
         finally:
             command("down", "--all")
         assert difference(before, snapshot(own)) == {}
-        command("down", "--delete")
-        left = [*(command.home / "clusters").iterdir()] if command.home.exists() else []
-        assert left == [], "files of the users inside are left"
+        for cluster in (command.home / "clusters").glob("*"):
+            command("down", "--delete", "--name", cluster.name)
+        assert [*(command.home / "clusters").glob("*")] == [], "files of the users inside are left"
         shutil.rmtree(own)
 
 
