@@ -1,9 +1,9 @@
 """How long `kubedoctor up` takes beside the components alone, hand-ordered, on this machine in this run.
 
-usage: benchmarks/up.py [--rounds N] [--bin-dir DIR]
+usage: benchmarks/up.py [--rounds N] [--bin-dir DIR] [--node]
 
 Rounds alternate, since the machine's speed drifts; what is printed are medians, spreads and ratios. kwokctl and
-envtest are measured too where `kwokctl` is on PATH. As root, since the bare bring-up runs in namespaces of its own.
+envtest are measured too where `kwokctl` is on PATH; with --node, a node as `node.py` measures it. As root, since the bare bring-up runs in namespaces of its own.
 """
 
 from __future__ import annotations
@@ -182,6 +182,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--bin-dir", type=Path)
+    parser.add_argument("--node", action="store_true")
     options = parser.parse_args()
     found = measure(options.bin_dir or chosen_bin_dir(), options.rounds)
     for count in (1, 50):
@@ -194,6 +195,9 @@ def main() -> None:
         f"\nup / bare: {statistics.median(found['up']) / statistics.median(found['bare']):.2f} by medians, "
         f"{min(ratios):.2f} to {max(ratios):.2f} by round"
     )
+    if options.node:
+        print(flush=True)
+        subprocess.run([sys.executable, HERE / "node.py", "--rounds", str(options.rounds)], check=True)
 
 
 main()
