@@ -3,7 +3,8 @@
 usage: benchmarks/up.py [--rounds N] [--bin-dir DIR] [--node]
 
 Rounds alternate, since the machine's speed drifts; what is printed are medians, spreads and ratios. kwokctl and
-envtest are measured too where `kwokctl` is on PATH; with --node, a node as `node.py` measures it. As root, since the bare bring-up runs in namespaces of its own.
+envtest are measured too where `kwokctl` is on PATH; with --node, a node as `node.py` measures it. As root, since the
+bare bring-up runs in namespaces of its own.
 """
 
 from __future__ import annotations
