@@ -47,6 +47,8 @@ class Instance:
     net: int = 0
     log: str = ""  # a file its output goes to, where known
     planned: bool = False  # `up` would start it; nothing of it is there yet
+    files: Mapping[str, str] = field(default_factory=dict)  # content by path: what `up` would write for it
+    moved: Mapping[str, str] = field(default_factory=dict)  # directories it would see elsewhere than they are
 
     @property
     def is_running(self) -> bool:
@@ -65,6 +67,11 @@ class Instance:
     def path(self, name: str, default: str = "") -> str:
         """Return the file that the flag names, from its working directory on; empty when that cannot be told."""
         return self.absolute(self.flag(name, default))
+
+    def outside(self, path: str) -> str:
+        """Return where *path* is for us, when the component is to have directories of its own in place of ours."""
+        inside = next((one for one in self.moved if path == one or path.startswith(f"{one}/")), None)
+        return path if inside is None else self.moved[inside] + path.removeprefix(inside)
 
     def absolute(self, path: str) -> str:
         """Return *path* from its working directory on; empty for an empty one, and when that cannot be told."""

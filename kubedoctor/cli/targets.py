@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 from kubedoctor.cli.outside import as_seen_outside
 from kubedoctor.cli.own_clusters import own_clusters, relevant
 from kubedoctor.cluster import clusterfile
-from kubedoctor.cluster.plan import components
+from kubedoctor.cluster.plan import components, private_directories
 from kubedoctor.cluster.planning.flags import arguments
 from kubedoctor.cluster.planning.ports import planned_ports
 from kubedoctor.cluster.settling import Session, settle
+from kubedoctor.components import Kind
 from kubedoctor.config import PlaceKind
 from kubedoctor.errors import KubedoctorError, UsageError
 from kubedoctor.host import redacted
@@ -93,6 +94,8 @@ def _instances(settled: Session, manager: Manager) -> tuple[Instance, ...]:
                 environment=relevant(one.env),
                 log=config.log(f"{one.name}.log"),
                 planned=True,
+                files={config.file(file.name): file.content for file in one.files if one.kind is Kind.NODE},
+                moved={own.path: own.source for own in private_directories(config, (one,)) if own.source},
             )
         )
     return tuple(instances)

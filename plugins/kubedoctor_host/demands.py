@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from kubedoctor import Absent, Context, Instance, host
-from kubedoctor_host.facts import etcd_directories, runtime_directory
+from kubedoctor_host.facts import etcd_directories, runtime_directory, runtime_directory_of
 from kubedoctor_host.kubelets import kubelet
 from kubedoctor_host.wording import size
 
@@ -53,7 +53,7 @@ def demands(context: Context) -> Iterator[Demand]:
         eviction = kubelet(context, instance).eviction
         yield Demand(
             who="kubelet",
-            path=instance.path("root-dir", "/var/lib/kubelet"),
+            path=instance.outside(instance.path("root-dir", "/var/lib/kubelet")),
             root=instance.root,
             room=quantity(eviction.get("nodefs.available", "")),
             inodes=quantity(eviction.get("nodefs.inodesFree", "")),
@@ -102,6 +102,8 @@ def _images(context: Context, instance: Instance) -> str:
     if "root" in instance.flags:
         return instance.path("root")
     named = instance.path("config") or instance.path("c") or file
+    if named in instance.files:
+        return instance.absolute(runtime_directory_of(instance.files[named], named)) or default
     try:
         return instance.absolute(context.get(runtime_directory, named, instance.root)) or default
     except Absent:  # it runs with what it takes without a file

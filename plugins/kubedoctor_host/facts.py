@@ -28,7 +28,11 @@ class KubeletFile:
 def kubelet_file(look: Look, path: str, root: int) -> KubeletFile:
     """What a KubeletConfiguration, as seen from the root directory of process *root*, says of swap and eviction."""
     del look
-    document = _document(path, root)
+    return kubelet_file_of(_document(path, root))
+
+
+def kubelet_file_of(document: Mapping[str, Any]) -> KubeletFile:
+    """Return what a KubeletConfiguration says."""
     eviction, swap = document.get("evictionHard"), document.get("memorySwap")
     return KubeletFile(
         fail_swap_on=_boolean(document.get("failSwapOn")),
@@ -61,8 +65,13 @@ def etcd_directories(look: Look, path: str, root: int) -> Mapping[str, str]:
 def runtime_directory(look: Look, path: str, root: int) -> str:
     """Where a configuration file of containerd (`root`) or CRI-O (`crio.root`) keeps images and containers, or ""."""
     del look
+    return runtime_directory_of(host.read_text(path, root=root, limit=LIMIT), path)
+
+
+def runtime_directory_of(text: str, path: str) -> str:
+    """Return the same for a configuration's *text*; raise Malformed for one that is not TOML."""
     try:
-        document = tomllib.loads(host.read_text(path, root=root, limit=LIMIT))
+        document = tomllib.loads(text)
     except (ValueError, RecursionError):  # of its own, and of numbers and dates it takes too lightly
         raise Malformed(f"{host.printable(path)} is not TOML") from None
     crio = document.get("crio")

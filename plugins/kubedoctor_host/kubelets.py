@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from kubedoctor import Absent, Context, Instance
-from kubedoctor_host.facts import KubeletFile, kubelet_drop_ins, kubelet_file
+from kubedoctor import Absent, Context, Instance, host
+from kubedoctor_host.facts import KubeletFile, kubelet_drop_ins, kubelet_file, kubelet_file_of
 
 T = TypeVar("T")
 NAME = "kubelet"
@@ -62,13 +62,16 @@ def kubelet(context: Context, instance: Instance) -> Kubelet:
 
 def _layers(context: Context, instance: Instance) -> Iterator[KubeletFile]:
     path = instance.path("config")
-    if path:
+    if path in instance.files:
+        document = host.parse_document(instance.files[path].encode(), path)
+        yield kubelet_file_of(document if isinstance(document, dict) else {})
+    elif path:
         try:
             yield context.get(kubelet_file, path, instance.root)
         except Absent:
             if not instance.planned:
                 raise
-            yield KubeletFile(fail_swap_on=False)  # `up` writes it, with failSwapOn off unless the user wants it
+            yield KubeletFile(fail_swap_on=False)  # in recordings of before `files`
     directory = instance.path("config-dir")
     if directory:
         for drop_in in context.get(kubelet_drop_ins, directory, instance.root):

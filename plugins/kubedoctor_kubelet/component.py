@@ -211,6 +211,8 @@ def _configuration(config: ClusterConfig, port: int) -> dict[str, Any]:
         "cgroupsPerQOS": has_cgroups,
         "enforceNodeAllocatable": ["pods"] if has_cgroups else [],
         "failSwapOn": config.fail_swap_on,
+        # What was loaded from an archive cannot be pulled again: unused images go at the eviction threshold only.
+        "imageGCHighThresholdPercent": 100 if config.place_kind == "sandbox" else 85,
         "evictionHard": _thresholds(config.eviction_hard),
         "evictionPressureTransitionPeriod": config.eviction_pressure_transition_period,
         "runtimeRequestTimeout": config.runtime_request_timeout,

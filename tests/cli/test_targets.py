@@ -139,6 +139,18 @@ def test_in_a_sandbox_only_the_published_api_is_bound_outside() -> None:
     assert {planned[f"kube-{name}"].flag("secure-port") for name in ("controller-manager", "scheduler")} == {"0"}
 
 
+def test_a_node_comes_with_the_files_that_up_would_write_and_with_where_its_directories_are() -> None:
+    (machine,) = known(node=True, eviction_hard="imagefs.available<3%")
+    kubelet, runtime = (by_name(machine)[name] for name in ("kubelet", "containerd"))
+    settings = json.loads(kubelet.files[kubelet.flag("config")])
+    assert settings["evictionHard"] == {"imagefs.available": "3%"}
+    assert settings["imageGCHighThresholdPercent"] == 100, "images out of archives would be deleted"
+    assert "root = " in runtime.files[runtime.flag("config")]
+    assert kubelet.outside("/var/lib/kubelet/pods").endswith("/places/node-1/data/private/var/lib/kubelet/pods")
+    assert kubelet.outside("/var/lib/kubelet-x") == "/var/lib/kubelet-x"
+    assert by_name(machine)["kube-apiserver"].files == {}
+
+
 def test_on_the_host_every_port_is_bound() -> None:
     (machine,) = known(host=True)
     planned = by_name(machine)

@@ -216,3 +216,33 @@ def test_a_disk_without_inodes_is_found(tmp_path: Path) -> None:
         etcd = replace(ETCD, argv=("etcd", f"--data-dir={tmp_path}/etcd"), root=process.pid)
         (finding,) = looked_at(etcd).findings
         assert "0 inodes left" in finding.message
+
+
+# --- a node that up would start ---------------------------------------------------------------------------------------
+
+
+def test_a_node_to_come_is_judged_by_the_settings_and_directories_that_it_would_have() -> None:
+    """Of files that are not written yet the usual thresholds were taken, and 14 % of a disk stopped `up`."""
+    kubelet = Instance(
+        name="kubelet",
+        source="what `up` would start",
+        argv=("kubelet", "--config=/home/k.json"),
+        planned=True,
+        files={"/home/k.json": '{"evictionHard": {"imagefs.available": "2%", "nodefs.available": "2%"}}'},
+        moved={"/var/lib/kubelet": "/home/private/var/lib/kubelet"},
+    )
+    containerd = Instance(
+        name="containerd",
+        source="what `up` would start",
+        argv=("containerd", "--config=/home/c.toml"),
+        planned=True,
+        files={"/home/c.toml": 'root = "/home/containerd"'},
+    )
+    places = ("/home/private/var/lib/kubelet", "/home/containerd")
+
+    def judged(available: int) -> Result:
+        facts = {(host.disk_space, place, 0): with_room(available) for place in places}
+        return run_check(disk_full, target(kubelet, containerd), facts=facts)
+
+    assert judged(3 * GIB).outcome is Outcome.PASSED
+    assert judged(GIB).outcome is Outcome.FAILED
