@@ -40,9 +40,11 @@ types: venv
 unit: venv
 	$(BIN)/pytest -m 'not integration' --numprocesses 2 --dist loadfile
 
-# One after the other: they compare the whole machine before and after.
+# Two workers, each on a machine of its own: they compare all of it before and after. There is no network in there.
 integration: venv
-	$(BIN)/pytest -m 'integration and not faults'
+	PYTHONPATH=tests $(BIN)/python -m support.provided
+	$(BIN)/pytest -m 'integration and not faults' --dist loadfile \
+		--tx '2*popen//python=$(BIN)/python tests/support/apart.py'
 
 test: lint types unit integration
 

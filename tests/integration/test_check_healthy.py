@@ -147,7 +147,7 @@ def shared(binaries: Mapping[str, Path]) -> Iterator[Path]:
     """A directory that everybody can read, with the program and the binaries."""
     if not interpreter():
         pytest.skip("no Python of this version can be run by other users")
-    directory = Path(tempfile.mkdtemp(prefix="kubedoctor-healthy-"))
+    directory = Path(tempfile.mkdtemp(prefix="tmp-healthy-"))
     directory.chmod(0o755)
     install(directory / "program")
     public_binaries(directory / "bin", binaries)

@@ -126,7 +126,7 @@ def shared(binaries: dict[str, Path]) -> Iterator[Path]:
     """A directory that everybody can read, with the program and the binaries."""
     if os.geteuid() != 0 or not interpreter():
         pytest.skip("only root can run a command as other users, with a Python that they can run")
-    directory = Path(tempfile.mkdtemp(prefix="kubedoctor-targets-"))
+    directory = Path(tempfile.mkdtemp(prefix="tmp-targets-"))
     directory.chmod(0o755)
     install(directory / "program")
     public_binaries(directory / "bin", binaries)

@@ -35,7 +35,7 @@ NOBODY, STRANGER = Person(65534, 65534), Person(54321, 54322)  # the second one 
 @pytest.fixture(scope="module")
 def shared(binaries: dict[str, Path]) -> Iterator[Path]:
     """A directory that everybody can read, with the program and the binaries."""
-    directory = Path(tempfile.mkdtemp(prefix="kubedoctor-users-"))
+    directory = Path(tempfile.mkdtemp(prefix="tmp-users-"))
     directory.chmod(0o755)
     install(directory / "program")
     public_binaries(directory / "bin", binaries)

@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
+PREFIX, PLACE = "kubedoctor-", "node-1"
 
 
 def snapshot(home: Path) -> dict[str, frozenset[str]]:
@@ -76,26 +77,17 @@ def processes(home: Path) -> list[str]:
 
 
 def _cgroups(home: Path) -> list[str]:
-    """Return the groups of our naming, but for those of clusters that run elsewhere, beside the test.
-
-    A group is made and removed by its keeper: who was there before or after a look has all that were seen.
-    """
-    others = _marks_of_others(home)
+    """Return the groups of our naming, but for those of clusters in other homes, which may run beside the test."""
     # `os.walk` passes over those that disappear while it looks.
-    found = [Path(upper, name) for upper, names, _ in os.walk(CGROUPS) for name in names]
-    others |= _marks_of_others(home)
-    ours = (path for path in found if path.name.startswith("kubedoctor-"))
-    return [str(path) for path in ours if path.name.rpartition("-")[2] not in others]
+    found = (Path(upper, name) for upper, names, _ in os.walk(CGROUPS) for name in names if name.startswith(PREFIX))
+    return [str(path) for path in found if _is_of(home, path.name)]
 
 
-def _marks_of_others(home: Path) -> set[str]:
-    """Return how the groups of places end whose keepers run, and whose directories are not below *home*."""
-    places = set()
-    for directory in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            words = (directory / "cmdline").read_bytes().split(b"\0")
-            places |= {word for word in words if b"/places/" in word and not word.startswith(os.fsencode(home) + b"/")}
-    return {hashlib.sha256(place).hexdigest()[:8] for place in places}  # ClusterConfig.node_cgroup
+def _is_of(home: Path, group: str) -> bool:
+    """Return whether a node's group is that of a cluster in *home*; those of other kinds are taken for it."""
+    cluster, is_of_node, mark = group.removeprefix(PREFIX).rpartition(f"-{PLACE}-")
+    place = f"{home}/clusters/{cluster}/places/{PLACE}"
+    return not is_of_node or mark == hashlib.sha256(place.encode()).hexdigest()[:8]  # ClusterConfig.node_cgroup
 
 
 def _sysctls() -> list[str]:

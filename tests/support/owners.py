@@ -99,7 +99,7 @@ class Grounds:
 @contextlib.contextmanager
 def grounds(binaries: Mapping[str, Path]) -> Iterator[Grounds]:
     """Yield what an ordinary user needs for a node on a machine that is not theirs."""
-    with tempfile.TemporaryDirectory(prefix="kubedoctor-user-node-") as name:
+    with tempfile.TemporaryDirectory(prefix="tmp-user-node-") as name:
         made = Path(name)
         made.chmod(0o755)
         install(made / "program")
