@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help venv up down test faults conformance lint types unit integration bench docs clean
+.PHONY: help venv needed up down test faults conformance lint types unit integration bench docs clean
 
 help:
 	@echo 'make up      a running cluster'
@@ -40,16 +40,19 @@ types: venv
 unit: venv
 	$(BIN)/pytest -m 'not integration' --numprocesses 2 --dist loadfile
 
-# Two workers, each on a machine of its own: they compare all of it before and after. There is no network in there.
-integration: venv
+# Two workers, each on a machine of its own: tests compare all of it before and after. There is no network in there.
+APART := --dist loadfile --tx '2*popen//python=$(BIN)/python tests/support/apart.py'
+
+needed: venv
 	PYTHONPATH=tests $(BIN)/python -m support.provided
-	$(BIN)/pytest -m 'integration and not faults' --dist loadfile \
-		--tx '2*popen//python=$(BIN)/python tests/support/apart.py'
+
+integration: needed
+	$(BIN)/pytest -m 'integration and not faults' $(APART)
 
 test: lint types unit integration
 
-faults: venv
-	$(BIN)/pytest -m faults
+faults: needed
+	$(BIN)/pytest -m faults $(APART)
 
 conformance: venv
 	$(BIN)/python tests/conformance/run.py
