@@ -41,7 +41,7 @@ unit: venv
 	$(BIN)/pytest -m 'not integration' --numprocesses 2 --dist loadfile
 
 # Two workers, each on a machine of its own: tests compare all of it before and after. There is no network in there.
-APART := --dist loadfile --tx '2*popen//python=$(BIN)/python tests/support/apart.py'
+APART := --dist loadfile --no-loadscope-reorder --tx '2*popen//python=$(BIN)/python tests/support/apart.py'
 
 needed: venv
 	PYTHONPATH=tests $(BIN)/python -m support.provided

@@ -7,6 +7,13 @@ from pathlib import Path
 import pytest
 from support.provided import CNI, KUBEADM, NAMES, NODE, provided
 
+LONG = ("test_up.py", "test_host_node.py", "test_check_healthy.py", "test_nodes_side_by_side.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the files that take longest begin first, so that no worker is alone with one of them at the end."""
+    items.sort(key=lambda item: item.path.name not in LONG)
+
 
 @pytest.fixture(scope="session")
 def binaries() -> dict[str, Path]:

@@ -25,7 +25,7 @@ pytestmark = [
 PERSON = Person(54321, 54322)
 NEEDS_ANOTHER = "`up` would need another one for kube-apiserver"
 
-Maker = Callable[[Box, Mapping[str, Path], Path], object]
+Maker = Callable[[Box, Mapping[str, Path]], object]
 
 
 @pytest.fixture
@@ -73,10 +73,7 @@ def test_nothing_is_wrong_with_a_control_plane_of_ours(machine: Box, binaries: M
     for check in ("etcd.unhealthy", "apiserver.not-ready", "controllers.not-working", "certs.expired"):
         assert seen.outcome(check) == "passed"
 
-
-def test_what_another_home_runs_is_no_alarm_and_its_port_is_told(machine: Box, binaries: Mapping[str, Path]) -> None:
-    cli = command(machine, binaries)
-    cli.ok("up", "--no-node")
+    # What another home runs is no alarm either, and its port is told.
     other = Kubedoctor(home=machine.directory / "other", bin_dir=cli.bin_dir, prefix=cli.prefix, env=cli.env)
     seen = checked(other, "--strict", cluster=f"local in {cli.home}")
     assert (seen.status, alarms(seen.report), seen.blind()) == (0, [], {})
@@ -100,31 +97,29 @@ def test_nothing_is_wrong_with_a_node_of_ours(machine: Box, node_binaries: Mappi
 # --- others' ----------------------------------------------------------------------------------------------------------
 
 
-def by_kubeadm(machine: Box, binaries: Mapping[str, Path], kubeadm: Path) -> None:
-    foreign.kubeadm(machine, kubeadm, binaries)
-
-
-def by_local_up(machine: Box, binaries: Mapping[str, Path], _kubeadm: Path) -> None:
+def by_local_up(machine: Box, binaries: Mapping[str, Path]) -> None:
     foreign.local_up(machine, binaries)
 
 
-def by_kwokctl(machine: Box, binaries: Mapping[str, Path], _kubeadm: Path) -> None:
+def by_kwokctl(machine: Box, binaries: Mapping[str, Path]) -> None:
     foreign.kwokctl(machine, binaries)
 
 
 @pytest.mark.parametrize(
     ("make", "target", "title", "port"),
     [
-        (by_kubeadm, "kubeadm", "kubeadm cluster", 6443),
         (by_local_up, "local-up-cluster", "cluster of local-up-cluster.sh", 6443),
         (by_kwokctl, "kwokctl kwok", "kwokctl cluster kwok", 32764),
     ],
 )
 def test_nothing_is_wrong_with_what_others_made(
-    machine: Box, binaries: Mapping[str, Path], kubeadm: Path, make: Maker, target: str, title: str, port: int
+    machine: Box, binaries: Mapping[str, Path], make: Maker, target: str, title: str, port: int
 ) -> None:
-    make(machine, binaries, kubeadm)
-    cli = command(machine, binaries)
+    make(machine, binaries)
+    nothing_is_wrong(command(machine, binaries), target, title, port)
+
+
+def nothing_is_wrong(cli: Kubedoctor, target: str, title: str, port: int) -> None:
     seen = checked(cli, "--strict", cluster=target)
     assert (seen.status, alarms(seen.report), seen.blind()) == (0, [], {})
     _, cluster = seen.report["targets"]
@@ -204,11 +199,12 @@ def test_what_an_ordinary_user_cannot_see_of_roots_cluster_is_unknown(shared: Pa
     assert {"certs.expired", "etcd.unhealthy", "apiserver.not-ready", "host.disk-full"} <= unknown.keys()
 
 
-def test_what_an_ordinary_user_cannot_see_of_kubeadms_cluster_is_unknown(
+def test_nothing_is_wrong_with_kubeadms_cluster_and_what_an_ordinary_user_cannot_see_of_it_is_unknown(
     shared: Path, binaries: Mapping[str, Path], kubeadm: Path
 ) -> None:
     with box(shared) as machine:
         foreign.kubeadm(machine, kubeadm, binaries)
+        nothing_is_wrong(machine.command(shared / "bin"), "kubeadm", "kubeadm cluster", 6443)
         cli = persons(machine, shared)
         well, unknown = passed(cli, "kubeadm")
         text = cli("check").out

@@ -45,11 +45,15 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return venv
 
 
+def command(environment: Path, directory: Path) -> Kubedoctor:
+    return Kubedoctor(
+        home=directory / "home", bin_dir=directory / "bin", prefix=(str(environment / "bin" / "python"),), cwd=directory
+    )
+
+
 @pytest.fixture
 def cli(environment: Path, tmp_path: Path) -> Kubedoctor:
-    return Kubedoctor(
-        home=tmp_path / "home", bin_dir=tmp_path / "bin", prefix=(str(environment / "bin" / "python"),), cwd=tmp_path
-    )
+    return command(environment, tmp_path)
 
 
 def test_kubedoctor_itself_comes_from_its_wheel(cli: Kubedoctor, environment: Path, tmp_path: Path) -> None:
@@ -141,8 +145,11 @@ def test_its_own_settings_and_its_own_words_about_them(cli: Kubedoctor, tmp_path
 # --- and it really runs -----------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def running(cli: Kubedoctor, binaries: dict[str, Path]) -> Iterator[Kubedoctor]:
+@pytest.fixture(scope="module")
+def running(
+    environment: Path, tmp_path_factory: pytest.TempPathFactory, binaries: dict[str, Path]
+) -> Iterator[Kubedoctor]:
+    cli = command(environment, tmp_path_factory.mktemp("running"))
     cli.bin_dir.mkdir()
     for name, path in binaries.items():
         (cli.bin_dir / name).symlink_to(path)
@@ -169,7 +176,6 @@ def test_its_component_runs_beside_the_others(running: Kubedoctor) -> None:
     found = running.ok("kubectl", "get", "configmap", "-n", "acme", "greeter", "-o", "json").out
     assert json.loads(found)["data"] == {"language": "en"}
     running.ok("restart", "acme-greeter")
-    running.ok("down")
     assert not Path(f"/proc/{greeter['pid']}").exists()
 
 
@@ -187,7 +193,10 @@ def test_its_check_looks_is_recorded_and_replayed(running: Kubedoctor, tmp_path:
     (finding,) = rude.json["results"][0]["findings"]
     assert finding["message"] == "the greeter says `go away from acme`"
 
+    components = running.ok("status", "-o", "json").json["components"]
+    (greeter,) = (component for component in components if component["name"] == "acme-greeter")
     running.ok("down")
+    assert not Path(f"/proc/{greeter['pid']}").exists()
     replayed = running("check", "acme", "-o", "json", "--from", str(recording))
     assert replayed.status == 1
     assert replayed.json["results"][0]["findings"] == [finding]

@@ -102,11 +102,19 @@ def test_two_clusters_side_by_side_and_one_dies_alone(cli: Kubedoctor) -> None:
     assert cli("status", "--name", "one", "-o", "json").json["address"] == addresses["one"], "its port was not kept"
 
 
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory, binaries: dict[str, Path]) -> Iterator[Kubedoctor]:
+    with guarded(tmp_path_factory.mktemp("running"), binaries) as command:
+        command.ok("up")
+        yield command
+
+
 @pytest.mark.parametrize("victim", COMPONENTS)
-def test_killed_component_comes_back(cli: Kubedoctor, victim: str) -> None:
-    cli.ok("up")
+def test_killed_component_comes_back(running: Kubedoctor, victim: str) -> None:
+    cli = running
     with ControlClient(place_of(cli).socket) as keeper:
-        events = keeper.events()
+        before = last_event(cli)
+        events = keeper.events(before)
         assert send(identity_of(cli, victim), signal.SIGKILL)
         ended = next(e["seq"] for e in events if e["component"] == victim and e["exit"] == "killed by SIGKILL")
         next(e for e in events if e["event"] == "ready" and e["seq"] > ended)
@@ -117,9 +125,14 @@ def test_killed_component_comes_back(cli: Kubedoctor, victim: str) -> None:
     assert cli.ok("kubectl", "get", "--raw", "/readyz").out == "ok"
 
 
+def last_event(cli: Kubedoctor) -> int:
+    """Return the number of the last event so far."""
+    return int(json.loads(place_of(cli).events.read_text().splitlines()[-1])["seq"])
+
+
 @pytest.mark.parametrize("victim", ["keeper", "supervisor"])
-def test_nothing_outlives_keeper_or_supervisor(cli: Kubedoctor, victim: str) -> None:
-    cli.ok("up")
+def test_nothing_outlives_keeper_or_supervisor(running: Kubedoctor, victim: str) -> None:
+    cli = running
     status = cli("status", "-o", "json").json
     handles = [open_process(identity_of(cli, name)) for name in COMPONENTS]
     process = status["places"][0][victim]
