@@ -9,7 +9,7 @@ help:
 	@echo 'make up      a running cluster'
 	@echo 'make down    stop it'
 	@echo 'make test    lint, types, tests (real binaries are built once and cached)'
-	@echo 'make faults  every fault that a check knows, made for real: half an hour'
+	@echo 'make faults  every fault that a check knows, made for real: some ten minutes'
 	@echo "make conformance   Kubernetes' own conformance tests on a node of ours: two hours"
 	@echo 'make venv    .venv with kubedoctor (editable) and the development tools'
 
@@ -38,7 +38,7 @@ types: venv
 
 # Two at a time: more would not be sooner on the smallest machines, and some look at what the whole machine has.
 unit: venv
-	$(BIN)/pytest -m 'not integration' --numprocesses 2 --dist loadfile
+	$(BIN)/pytest --ignore tests/integration --numprocesses 2 --dist loadfile
 
 # Two workers, each on a machine of its own: tests compare all of it before and after. There is no network in there.
 APART := --dist loadfile --no-loadscope-reorder --tx '2*popen//python=$(BIN)/python tests/support/apart.py'
@@ -47,12 +47,12 @@ needed: venv
 	PYTHONPATH=tests $(BIN)/python -m support.provided
 
 integration: needed
-	$(BIN)/pytest -m 'integration and not faults' $(APART)
+	$(BIN)/pytest tests/integration --ignore tests/integration/faults -m 'not faults' $(APART)
 
 test: lint types unit integration
 
 faults: needed
-	$(BIN)/pytest -m faults $(APART)
+	$(BIN)/pytest tests/integration -m faults $(APART)
 
 conformance: venv
 	$(BIN)/python tests/conformance/run.py

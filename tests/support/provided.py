@@ -22,7 +22,7 @@ NAMES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl
 CNI = ("loopback", "bridge", "ptp", "host-local", "portmap", "firewall")
 NODE = ("kubelet", "kube-proxy", "containerd", "containerd-shim-runc-v2", "ctr", "runc", *CNI, "coredns", "pause")
 KUBEADM = ("kubeadm",)
-PACKAGES = ("containerd", "runc", "uidmap")
+PACKAGES = ("containerd", "runc", "uidmap", "etcd-server")
 
 
 def provided(names: Iterable[str]) -> dict[str, Path]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from support.clusters import commands
 from support.command import Kubedoctor
 from support.faults import examined
 from support.guarded import sick
+from support.packages import unpacked
 
 from kubedoctor.cluster.binaries.probe import version_of
 from kubedoctor.versions import Version
@@ -27,9 +27,9 @@ def cli(tmp_path: Path, binaries: Mapping[str, Path]) -> Iterator[Kubedoctor]:
 
 @pytest.fixture
 def old_etcd() -> str:
-    """An etcd before 3.5.24, such as Debian 12 has: named by OLD_ETCD, or on PATH."""
-    path = os.environ.get("OLD_ETCD") or shutil.which("etcd") or ""
-    version = Version.parse(version_of(path, "etcd", remember=False)) if path else None
+    """An etcd before 3.5.24: named by OLD_ETCD, or the distribution's, such as Debian 12 has."""
+    path = os.environ.get("OLD_ETCD") or str(unpacked("etcd-server") / "usr/bin/etcd")
+    version = Version.parse(version_of(path, "etcd", remember=False))
     if version is None or version >= Version(3, 5, 24):
         pytest.skip("there is no old etcd here")
     return path
