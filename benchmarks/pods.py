@@ -74,11 +74,22 @@ class Cluster:
         """Return the names of the pods that answered through the Service: all, unless some never do."""
         names: set[str] = set()
         for _ in range(count * MOST_QUESTIONS):
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}", timeout=10) as answer:
-                names.add(answer.read().decode().strip())
+            names.add(self._answer())
             if len(names) == count:
                 break
         return names
+
+    def _answer(self) -> str:
+        """Return what the Service answers; kube-proxy learns of ready pods a moment after the API does."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}", timeout=10) as answer:
+                    return str(answer.read().decode().strip())
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
 
 
 @contextlib.contextmanager
