@@ -29,7 +29,10 @@ _UNFINISHED = re.compile(r"^\[-\](?:poststarthook/)?(\S+)", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What one round of questions found; `answered` tells that a server was there, whatever it said."""
+    """What one round of questions found; `answered` tells that a server was there, whatever it said.
+
+    `usable`: it is not ready yet, or is, and does its work for those who need nothing else prepared.
+    """
 
     ready: bool
     answered: bool
@@ -100,7 +103,8 @@ class Question:
         text = answer.body.decode(errors="replace")
         if answer.status == 200 and probe.contains in text:
             return Verdict(ready=True, answered=True, message="")
-        return Verdict(ready=False, answered=True, message=f"{probe.path}: {_explain(answer.status, text)}")
+        path = probe.path.partition("?")[0]
+        return Verdict(ready=False, answered=True, message=f"{path}: {_explain(answer.status, text)}")
 
     def close(self) -> None:
         """Close the kept connection."""

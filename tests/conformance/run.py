@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -75,6 +76,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--output", type=Path, help="directory for report and log [below --cache]")
     parser.add_argument("up", nargs="*", help="options of `kubedoctor up`, after --")
     options = parser.parse_args(argv)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # with the cluster brought down
 
     with TemporaryDirectory(prefix="home-", dir=_made(options.cache), ignore_cleanup_errors=True) as home:
         cluster = Cluster(Path(home))
