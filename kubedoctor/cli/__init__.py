@@ -7,6 +7,9 @@ import os
 import signal
 import sys
 
+_AGAIN = 0.01
+"""Seconds until an interrupt that was lost comes once more."""
+
 
 def main() -> None:
     """Run the program with the arguments of this process; exits.
@@ -26,13 +29,27 @@ def main() -> None:
     app.is_program = True
     try:
         if interruptible:
+            sys.unraisablehook = interrupt_again
             signal.signal(signal.SIGINT, signal.default_int_handler)
         status = run(sys.argv[1:], app=app)
     except KeyboardInterrupt:  # in the instant before or after the command
         status = INTERRUPTED
     if interruptible:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.setitimer(signal.ITIMER_REAL, 0)
     sys.exit(status)
+
+
+def interrupt_again(lost: sys.UnraisableHookArgs) -> None:
+    """Let a Ctrl-C come once more that came where Python drops exceptions, such as in the callback of a weak reference.
+
+    The import system has one at every import: the interrupt was told as ignored, and the command went on.
+    """
+    if lost.exc_type is KeyboardInterrupt:
+        signal.signal(signal.SIGALRM, signal.default_int_handler)
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN)
+    else:
+        sys.__unraisablehook__(lost)
 
 
 def _open_standard_streams() -> None:
