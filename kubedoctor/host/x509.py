@@ -27,7 +27,10 @@ _CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521", "se
 _ANY = x509.ObjectIdentifier("2.5.29.37.0")
 _NAMES = 1000  # alternative names that are kept of one certificate
 # What the library raises for bytes that are no certificate, deep inside the attributes too.
-_UNREADABLE = (ValueError, TypeError, OverflowError, UnsupportedAlgorithm, x509.DuplicateExtension)
+_UNREADABLE = (
+    *(ValueError, TypeError, OverflowError, UnsupportedAlgorithm),
+    *(x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType),
+)
 
 
 def read_certificate(der: bytes) -> CertificateFact:

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.certificates import NOW, authority, issue
 
+from kubedoctor.cluster.pki.pem import PemError, read_certificates
 from kubedoctor.doctor.look import SharedLook
 from kubedoctor.facts import Absent, Malformed
 from kubedoctor.host.certificates import CertificateFact, certificates, issued_by, parse_certificates
@@ -158,6 +159,19 @@ def test_hostile_pem_takes_no_longer_than_its_length() -> None:
         with pytest.raises(Malformed):
             parse_certificates(line * ((1 << 20) // len(line)), "x")
     assert time.thread_time() - begin < 5.0
+
+
+def of_another_version(content: bytes) -> bytes:
+    """Return a certificate that says it is of a version that there is not."""
+    der = base64.b64decode(parsed(content).der).replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x01", 1)
+    return b"-----BEGIN CERTIFICATE-----\n" + base64.b64encode(der) + b"\n-----END CERTIFICATE-----\n"
+
+
+def test_a_certificate_of_a_version_that_there_is_not_is_malformed() -> None:
+    with pytest.raises(Malformed):
+        parsed(of_another_version(SERVER.pem))
+    with pytest.raises(PemError, match="damaged"):
+        read_certificates(of_another_version(SERVER.pem))
 
 
 # The reader's own filter does not outlive the collection of tests, which turns warnings into errors.

@@ -32,7 +32,7 @@ def read_certificates(data: bytes) -> list[x509.Certificate]:
         raise _missing("certificate", data)
     try:
         return [x509.load_pem_x509_certificate(match[0] + b"\n") for match in blocks]
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         raise PemError("holds a damaged certificate") from None
 
 
